@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! `netchannel2_back.ko`: the driver domain's end of Netchannel 2.
+//!
+//! | module | subject |
+//! |---|---|
+//! | [`opt_in`] | which vifs are this driver's |
+//! | [`driver`] | the xenbus driver: probe, changes of the frontend, unbinding |
+//! | [`vif`] | one network interface: its net device and its queue |
+//! | [`lifecycle`] | connecting and disconnecting, as the frontend's state asks for |
+//! | [`classic`] | a guest that has only `xen-netfront`: the vif goes to `xen-netback` |
+
+#![forbid(unsafe_code)]
+
+mod classic;
+mod driver;
+mod lifecycle;
+mod opt_in;
+mod vif;
+
+use driver::Netback;
+use kernel::{
+    driver::Registration,
+    prelude::*,
+    ThisModule, //
+};
+use netchannel2_kernel::{
+    is_xen_domain,
+    work::{
+        ModuleQueue,
+        Running, //
+    },
+    xenbus::Adapter, //
+};
+
+/// Runs what must not run in interrupts or under xenbus' locks.
+static QUEUE: ModuleQueue = ModuleQueue::new();
+
+/// The module; the fields are dropped in this order.
+struct NetbackModule {
+    _driver: Option<Pin<KBox<Registration<Adapter<Netback>>>>>,
+    _queue: Running,
+}
+
+impl kernel::Module for NetbackModule {
+    fn init(module: &'static ThisModule) -> Result<Self> {
+        let queue = QUEUE.start(c"netchannel2_back")?;
+        let driver = if is_xen_domain() {
+            Some(KBox::try_pin_init(
+                Registration::new(c"netchannel2_back", module),
+                GFP_KERNEL,
+            )?)
+        } else if cfg!(CONFIG_KUNIT = "y") {
+            pr_info!("not a Xen domain: only the tests are here\n");
+            None
+        } else {
+            pr_err!("not a Xen domain\n");
+            return Err(ENODEV);
+        };
+
+        Ok(Self {
+            _driver: driver,
+            _queue: queue,
+        })
+    }
+}
+
+module! {
+    type: NetbackModule,
+    name: "netchannel2_back",
+    authors: ["The Netchannel 2 developers"],
+    description: "Netchannel 2: Xen network backend",
+    license: "GPL",
+    alias: ["xen-backend:vif"],
+    params: {
+        all_vifs: u8 {
+            default: 0,
+            description: "Take every vif (1), not only those with script=vif-netchannel2 (0)",
+        },
+        inline_max: u16 {
+            default: 256,
+            description: "Longest packet towards the guest that travels in its message, 0 to 2048 bytes",
+        },
+    },
+}

@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! One network interface of a guest, as the driver domain sees it.
+
+use crate::{
+    lifecycle::{
+        self,
+        Life, //
+    },
+    QUEUE, //
+};
+use kernel::{
+    device::Bound,
+    impl_has_work,
+    new_mutex,
+    new_work,
+    prelude::*,
+    str::CString,
+    sync::{
+        aref::ARef,
+        Arc,
+        ArcBorrow,
+        Mutex, //
+    },
+    workqueue::{
+        Work,
+        WorkItem, //
+    }, //
+};
+use netchannel2_kernel::{
+    channel::{
+        Channel,
+        Health,
+        Stall,
+        STATISTICS, //
+    },
+    net::{
+        Budget,
+        MacAddress,
+        More,
+        NapiContext,
+        NetDevice,
+        Operations,
+        Poll,
+        Skb,
+        Statistic,
+        Transmit, //
+    },
+    xenbus::{
+        Device,
+        WatchHandler, //
+    },
+};
+
+/// A network interface.
+#[pin_data]
+pub(crate) struct Vif {
+    pub(crate) device: ARef<Device>,
+    /// The frontend's directory in xenstore.
+    pub(crate) otherend: CString,
+    pub(crate) netdev: Arc<NetDevice>,
+    pub(crate) channel: Arc<Channel<Self>>,
+    #[pin]
+    pub(crate) life: Mutex<Life>,
+    /// Queued for a fault of the channel, and when the hotplug script has run.
+    #[pin]
+    work: Work<Self>,
+}
+
+impl_has_work! {
+    impl HasWork<Self> for Vif { self.work }
+}
+
+impl Vif {
+    /// Creates the interface, named as `xen-netback` names it, and does not register it.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL` if the toolstack has written no `handle`; `ENOMEM`.
+    pub(crate) fn new(device: &Device<Bound>, otherend: CString) -> Result<Arc<Self>> {
+        let handle = handle(device)?;
+        let netdev = NetDevice::new(
+            device,
+            fmt!("vif{}.{handle}", device.otherend_id().get()),
+            MacAddress::BACKEND,
+        )?;
+        let channel = Channel::new(netdev.clone())?;
+
+        Arc::pin_init(
+            pin_init!(Self {
+                device: device.into(),
+                otherend,
+                netdev,
+                channel,
+                life <- new_mutex!(Life::default(), "netchannel2_back::Life"),
+                work <- new_work!("netchannel2_back::Vif::work"),
+            }),
+            GFP_KERNEL,
+        )
+    }
+}
+
+fn handle(device: &Device) -> Result<u32> {
+    let text = device.store().read(c"handle")?;
+    let number = text
+        .as_ref()
+        .and_then(|text| core::str::from_utf8(text.as_bytes()).ok())
+        .and_then(|text| text.parse().ok());
+
+    number.ok_or_else(|| {
+        dev_err!(device, "handle: missing or not a number\n");
+        EINVAL
+    })
+}
+
+impl Operations for Vif {
+    const DRIVER: &'static CStr = c"netchannel2_back";
+    const STATISTICS: &'static [Statistic] = &STATISTICS;
+
+    fn open(&self) -> Result {
+        Ok(())
+    }
+
+    fn stop(&self) {}
+
+    fn start_xmit(&self, skb: Skb, more: More) -> Transmit {
+        self.channel.transmit(skb, more)
+    }
+
+    fn tx_timeout(&self) {
+        if self.channel.check_stall() == Stall::PeerAsleep {
+            dev_info!(self.device, "the guest takes no packets: carrier off until it does\n");
+        }
+    }
+
+    fn statistics(&self, values: &mut [u64]) {
+        self.channel.statistics(values);
+    }
+}
+
+impl Poll for Vif {
+    fn poll(this: ArcBorrow<'_, Self>, napi: &NapiContext<'_>, budget: Budget) -> u32 {
+        let polled = this.channel.poll(napi, budget);
+
+        if polled.health == Health::Failed {
+            QUEUE.enqueue::<Arc<Self>, 0>(this.into());
+        }
+        polled.done
+    }
+}
+
+/// A node of the toolstack has changed.
+impl WatchHandler for Vif {
+    fn fired(this: &Arc<Self>) {
+        QUEUE.enqueue::<Arc<Self>, 0>(this.clone());
+    }
+}
+
+impl WorkItem for Vif {
+    type Pointer = Arc<Self>;
+
+    fn run(this: Arc<Self>) {
+        lifecycle::attend(&this);
+    }
+}

@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: GPL-2.0 OR MIT
+
+//! The receiving half of a queue.
+
+use crate::{
+    credit::Credit,
+    error::Violation,
+    ring::{
+        Consumer,
+        InlineBytes,
+        InlineError,
+        Notify,
+        Rearm,
+        Received,
+        SharedRing, //
+    },
+    stats::ReceiveCounters,
+    units::{
+        PacketId,
+        PacketLength, //
+    },
+    wire::{
+        Features,
+        FinishBatch,
+        FinishStatus,
+        Kind,
+        MaxPackets,
+        Message,
+        Packet,
+        Way,
+        MAX_OUTSTANDING, //
+    },
+};
+
+const TABLE: usize = MAX_OUTSTANDING as usize;
+
+/// What the peer has to say.
+#[derive(Debug)]
+pub enum Event {
+    /// It says how much this side may have outstanding, once and first of all.
+    Ready(MaxPackets),
+    /// It sends a packet. One with an id is finished by [`Receiver::finished`].
+    Packet(Packet, InlineBytes),
+    /// It gives back packets, for [`super::Sender::on_finish`].
+    Finish(FinishBatch),
+}
+
+/// The receiving half of a queue.
+///
+/// # Invariants
+///
+/// `lengths` holds the packets, and `credit` counts them, that the peer has sent and this side
+/// has not finished.
+#[derive(Debug)]
+pub struct Receiver<R> {
+    consumer: Consumer<R>,
+    /// This side's allowance, of which the peer uses up.
+    credit: Credit,
+    lengths: [Option<PacketLength>; TABLE],
+    is_ready: bool,
+    counters: ReceiveCounters,
+}
+
+impl<R: SharedRing> Receiver<R> {
+    /// Takes the consuming end of a ring that nobody has used yet.
+    ///
+    /// `own_credit` is what this side's [`super::Sender`] is made with.
+    pub fn new(ring: R, own_credit: MaxPackets, negotiated: Features) -> Self {
+        // INVARIANT: The peer has sent nothing.
+        Self {
+            consumer: Consumer::new(ring, negotiated),
+            credit: Credit::new(own_credit),
+            lengths: [None; TABLE],
+            is_ready: false,
+            counters: ReceiveCounters::default(),
+        }
+    }
+
+    /// Takes what the peer has to say next, if there is anything.
+    ///
+    /// Looks at one message, and at most one PAD before it.
+    ///
+    /// # Errors
+    ///
+    /// Returns the [`Violation`] of the first rule that the peer has broken. The channel is to be
+    /// closed then.
+    #[expect(
+        clippy::should_implement_trait,
+        reason = "an iterator would have to end at a violation"
+    )]
+    pub fn next(&mut self) -> Result<Option<Event>, Violation> {
+        let Some(Received { message, inline }) = self.consumer.next()? else {
+            return Ok(None);
+        };
+        let event = match message {
+            Message::SetMaxPackets(_) if self.is_ready => return Err(Violation::CreditTwice),
+            Message::SetMaxPackets(limit) => {
+                self.is_ready = true;
+                Event::Ready(limit)
+            }
+            _ if !self.is_ready => {
+                return Err(Violation::NotReady {
+                    kind: kind_of(&message).to_wire(),
+                })
+            }
+            Message::Packet(packet) => {
+                self.enter(&packet)?;
+                Event::Packet(packet, inline)
+            }
+            Message::Finish(batch) => {
+                self.counters.finish_messages += 1;
+                self.counters.finishes += u64::from(crate::units::count(batch.len()));
+                Event::Finish(batch)
+            }
+            // The consumer keeps them to itself.
+            Message::Pad => return Ok(None),
+        };
+        Ok(Some(event))
+    }
+
+    /// Copies the next inline bytes of a packet out of the ring, each byte once.
+    ///
+    /// # Errors
+    ///
+    /// Returns an [`InlineError`] if `into` is longer than the rest of them, or if
+    /// [`Self::publish`] was called since the packet was received.
+    pub fn copy_inline(
+        &self,
+        inline: &mut InlineBytes,
+        into: &mut [u8],
+    ) -> Result<(), InlineError> {
+        self.consumer.copy_inline(inline, into)
+    }
+
+    /// Strikes out a packet that this side is done with, before its FINISH is queued.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`Violation::FinishUnknown`] if the peer has no such packet outstanding, which is
+    /// a mistake of this side.
+    pub fn finished(
+        &mut self,
+        id: PacketId,
+        status: FinishStatus,
+    ) -> Result<PacketLength, Violation> {
+        let length = self
+            .lengths
+            .get_mut(id.index())
+            .and_then(Option::take)
+            .ok_or(Violation::FinishUnknown(id.get()))?;
+        self.credit.give_back(length);
+        match status {
+            FinishStatus::Ok => {}
+            FinishStatus::CopyFailed => self.counters.copy_errors += 1,
+            FinishStatus::NoMemory => self.counters.no_memory += 1,
+            FinishStatus::BadPacket => self.counters.bad_packets += 1,
+        }
+        Ok(length)
+    }
+
+    /// Gives the places of all messages that were taken back to the peer.
+    pub fn publish(&mut self) -> Notify {
+        if !self.consumer.has_unpublished() {
+            return Notify::NotNeeded;
+        }
+        let notify = self.consumer.publish();
+        match notify {
+            Notify::Needed => self.counters.events_sent += 1,
+            Notify::NotNeeded => self.counters.events_suppressed += 1,
+        }
+        notify
+    }
+
+    /// Asks for an event with the next message, before going to sleep; [`Self::publish`] comes
+    /// first.
+    ///
+    /// # Errors
+    ///
+    /// Returns a [`Violation`] if the peer's index is wrong.
+    pub fn arm(&mut self) -> Result<Rearm, Violation> {
+        self.consumer.arm()
+    }
+
+    /// Returns how many packets the peer has outstanding.
+    pub fn outstanding(&self) -> u16 {
+        self.credit.packets()
+    }
+
+    /// Returns what was counted.
+    pub fn counters(&self) -> &ReceiveCounters {
+        &self.counters
+    }
+
+    /// Enters a packet that the peer wants finished.
+    fn enter(&mut self, packet: &Packet) -> Result<(), Violation> {
+        let bytes = u64::from(packet.length.get());
+        let Some(id) = packet.id else {
+            self.counters.inline_packets += 1;
+            self.counters.inline_bytes += bytes;
+            return Ok(());
+        };
+        let place = self
+            .lengths
+            .get_mut(id.index())
+            .ok_or(Violation::PacketId(id.get()))?;
+        if place.is_some() {
+            return Err(Violation::DuplicateId(id));
+        }
+        self.credit.take(packet.length)?;
+        *place = Some(packet.length);
+        if packet.way == Way::Granted {
+            self.counters.granted_packets += 1;
+            self.counters.granted_bytes += bytes;
+        }
+        Ok(())
+    }
+}
+
+fn kind_of(message: &Message) -> Kind {
+    match message {
+        Message::SetMaxPackets(_) => Kind::SetMaxPackets,
+        Message::Packet(_) => Kind::Packet,
+        Message::Finish(_) => Kind::Finish,
+        Message::Pad => Kind::Pad,
+    }
+}

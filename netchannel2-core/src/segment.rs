@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: GPL-2.0 OR MIT
+
+//! Which way a packet's bytes travel: a policy, and no state.
+
+pub use crate::wire::Way;
+
+use crate::units::{
+    InlineLength,
+    PacketLength,
+    PAGE_SIZE, //
+};
+
+bitflags::bitflags! {
+    /// The ways that a packet may take. Inline is always among them for a packet short enough.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub struct Ways: u8 {
+        /// In the message.
+        const INLINE = 1 << 0;
+        /// In a pool of pages that were granted once.
+        const STAGED = 1 << 1;
+        /// On pages that the receiver copies from.
+        const GRANTED = 1 << 2;
+        /// In a buffer that the receiver lent.
+        const POSTED = 1 << 3;
+    }
+}
+
+impl Ways {
+    /// The ways of version 1.
+    pub const VERSION_1: Self = Self::INLINE.union(Self::GRANTED);
+}
+
+/// Where one way becomes cheaper than another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Thresholds {
+    /// The longest packet that travels in its message.
+    pub inline_max: InlineLength,
+}
+
+impl Default for Thresholds {
+    /// Up to 256 bytes, copying twice costs less than a grant, a copy hypercall and a FINISH.
+    fn default() -> Self {
+        Self {
+            inline_max: InlineLength::new(256).unwrap_or_default(),
+        }
+    }
+}
+
+/// Chooses the way of a packet of `length` bytes.
+///
+/// Short packets go inline. Others take the first of posted, granted and staged that is available,
+/// and go inline if none is; one too long for that is granted after all, which takes a copy to
+/// pages that may be granted.
+pub fn choose(length: PacketLength, thresholds: &Thresholds, available: Ways) -> Way {
+    let fits = InlineLength::try_from(length);
+    if fits.is_ok_and(|length| length <= thresholds.inline_max) {
+        Way::Inline
+    } else if available.contains(Ways::POSTED) {
+        Way::Posted
+    } else if available.contains(Ways::GRANTED) {
+        Way::Granted
+    } else if available.contains(Ways::STAGED) {
+        Way::Staged
+    } else if fits.is_ok() {
+        Way::Inline
+    } else {
+        Way::Granted
+    }
+}
+
+/// Returns how many of the first bytes of a granted packet travel in its message.
+///
+/// None: a receiver that copies puts the headers where it wants them in the same operation.
+pub fn prefix(_length: PacketLength) -> InlineLength {
+    InlineLength::ZERO
+}
+
+/// Returns how many pages a packet of `length` bytes takes from the start of a page on, 1 to 16.
+pub fn pages_for(length: PacketLength) -> u16 {
+    let pages = length.get().div_ceil(u32::from(PAGE_SIZE));
+    // At most 16 by the bound of the length.
+    u16::try_from(pages).unwrap_or(16)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn way(length: u32, available: Ways) -> Option<Way> {
+        let length = PacketLength::new(length).ok()?;
+        Some(choose(length, &Thresholds::default(), available))
+    }
+
+    #[test]
+    fn short_packets_go_inline() {
+        assert_eq!(way(256, Ways::VERSION_1), Some(Way::Inline));
+        assert_eq!(way(257, Ways::VERSION_1), Some(Way::Granted));
+        assert_eq!(way(256, Ways::all()), Some(Way::Inline));
+    }
+
+    #[test]
+    fn others_go_as_they_may() {
+        assert_eq!(way(1514, Ways::all()), Some(Way::Posted));
+        assert_eq!(way(1514, Ways::INLINE | Ways::STAGED), Some(Way::Staged));
+        assert_eq!(way(1514, Ways::INLINE), Some(Way::Inline));
+        assert_eq!(way(2049, Ways::INLINE), Some(Way::Granted));
+    }
+
+    #[test]
+    fn pages() {
+        let pages = |length| PacketLength::new(length).map(pages_for);
+        assert_eq!(pages(14), Ok(1));
+        assert_eq!(pages(4096), Ok(1));
+        assert_eq!(pages(4097), Ok(2));
+        assert_eq!(pages(65_535), Ok(16));
+    }
+}

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: GPL-2.0 OR MIT
+
+//! Counters of a queue, for `ethtool -S` and the like.
+
+/// Defines a set of counters with their names.
+macro_rules! counters {
+    ($(#[$doc:meta])* $name:ident as $prefix:literal { $($(#[$field_doc:meta])* $field:ident,)* }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+        pub struct $name {
+            $($(#[$field_doc])* pub $field: u64,)*
+        }
+
+        impl $name {
+            /// The counters' names, in the order of [`Self::values`].
+            pub const NAMES: [&'static str; [$(stringify!($field)),*].len()] =
+                [$(stringify!($field)),*];
+
+            /// The names with the prefix that tells the sets of one queue apart.
+            pub const LABELS: [&'static str; Self::NAMES.len()] =
+                [$(concat!($prefix, stringify!($field))),*];
+
+            /// Returns the counters' values, in the order of [`Self::NAMES`].
+            pub fn values(&self) -> [u64; Self::NAMES.len()] {
+                [$(self.$field),*]
+            }
+
+            /// Iterates over names and values.
+            pub fn iter(&self) -> impl Iterator<Item = (&'static str, u64)> {
+                Self::NAMES.into_iter().zip(self.values())
+            }
+
+            /// Adds the counters of another queue.
+            pub fn add(&mut self, other: &Self) {
+                $(self.$field = self.$field.wrapping_add(other.$field);)*
+            }
+        }
+    };
+}
+
+counters! {
+    /// What a sender counts.
+    SendCounters as "send_" {
+        /// Packets sent in their message.
+        inline_packets,
+        /// Bytes of those packets.
+        inline_bytes,
+        /// Packets sent for the peer to copy.
+        granted_packets,
+        /// Bytes of those packets.
+        granted_bytes,
+        /// FINISHes sent, one for each packet.
+        finishes,
+        /// Messages that those FINISHes took.
+        finish_messages,
+        /// Publications of messages that raised an event.
+        events_sent,
+        /// Publications of messages that did not.
+        events_suppressed,
+        /// Waits for space in the ring.
+        ring_full,
+        /// Packets that found the peer's allowance used up.
+        no_credit,
+        /// Packets that the peer could not copy.
+        peer_copy_errors,
+        /// Packets that the peer had no memory for.
+        peer_no_memory,
+        /// Packets that the peer's stack would not take.
+        peer_bad_packets,
+    }
+}
+
+counters! {
+    /// What a receiver counts.
+    ReceiveCounters as "receive_" {
+        /// Packets received in their message.
+        inline_packets,
+        /// Bytes of those packets.
+        inline_bytes,
+        /// Packets received for this side to copy.
+        granted_packets,
+        /// Bytes of those packets.
+        granted_bytes,
+        /// FINISHes received, one for each packet.
+        finishes,
+        /// Messages that those FINISHes took.
+        finish_messages,
+        /// Publications of space that raised an event.
+        events_sent,
+        /// Publications of space that did not.
+        events_suppressed,
+        /// Packets that this side could not copy.
+        copy_errors,
+        /// Packets that this side had no memory for.
+        no_memory,
+        /// Packets that this side's stack would not take.
+        bad_packets,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_go_with_values() {
+        let mut counters = SendCounters {
+            ring_full: 7,
+            ..SendCounters::default()
+        };
+        counters.add(&counters.clone());
+        assert!(counters.iter().any(|it| it == ("ring_full", 14)));
+        assert_eq!(counters.values().len(), SendCounters::NAMES.len());
+    }
+}

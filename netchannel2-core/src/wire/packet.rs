@@ -1,0 +1,297 @@
+// SPDX-License-Identifier: GPL-2.0 OR MIT
+
+//! PACKET: a packet, with its bytes or where they are.
+
+use zerocopy::{
+    little_endian::{
+        U16,
+        U32, //
+    },
+    FromBytes as _,
+    IntoBytes as _, //
+};
+use zerocopy_derive::{
+    FromBytes,
+    Immutable,
+    IntoBytes,
+    KnownLayout,
+    Unaligned, //
+};
+
+use super::{
+    fragments::{
+        Fragments,
+        RawFragment, //
+    },
+    header::{
+        Kind,
+        MessageSize,
+        RawHeader, //
+    },
+    message::BufferTooShort,
+    metadata::PacketMeta,
+    Features, //
+};
+use crate::{
+    error::Violation,
+    units::{
+        InlineLength,
+        PacketId,
+        PacketLength, //
+    },
+};
+
+/// The start of a PACKET, as it lies in the ring; fragments, inline bytes and padding follow.
+#[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+pub struct RawPacket {
+    /// Type 2; bit 0 of the flags is a partial checksum, bit 1 a valid one.
+    pub header: RawHeader,
+    /// The id for FINISH, or 65535 for a packet that needs none.
+    pub id: U16,
+    /// How the bytes travel, a [`Way`].
+    pub way: u8,
+    /// How many fragments follow.
+    pub fragments: u8,
+    /// How many bytes the packet has.
+    pub length: U32,
+    /// How many of them follow the fragments.
+    pub inline_length: U16,
+    /// How the packet is to be cut into segments: 0 for not at all.
+    pub gso_type: u8,
+    /// What the hash was computed over: 0 for no hash.
+    pub hash_type: u8,
+    /// How many bytes of payload a segment has.
+    pub gso_size: U16,
+    /// Where a partial checksum starts.
+    pub csum_start: U16,
+    /// Where a partial checksum goes, from its start.
+    pub csum_offset: U16,
+    /// Zero.
+    pub reserved: U16,
+    /// The hash of the flow.
+    pub hash: U32,
+    /// Zero.
+    pub reserved_too: U32,
+}
+
+impl RawPacket {
+    /// The size of the structure.
+    pub(super) const SIZE: u16 = 32;
+}
+
+static_assertions::const_assert_eq!(size_of::<RawPacket>(), RawPacket::SIZE as usize);
+
+/// How the bytes of a packet travel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Way {
+    /// In the message.
+    Inline,
+    /// In a pool of pages that were granted once; not in version 1.
+    Staged,
+    /// On pages that the receiver copies from.
+    Granted,
+    /// In a buffer that the receiver lent; not in version 1.
+    Posted,
+}
+
+impl Way {
+    /// Returns the number on the wire.
+    pub const fn to_wire(self) -> u8 {
+        match self {
+            Self::Inline => 0,
+            Self::Staged => 1,
+            Self::Granted => 2,
+            Self::Posted => 3,
+        }
+    }
+
+    /// Takes a number from the wire.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`Violation::Way`] for a way that does not exist or that version 1 does not use.
+    pub const fn from_wire(way: u8) -> Result<Self, Violation> {
+        match way {
+            0 => Ok(Self::Inline),
+            2 => Ok(Self::Granted),
+            _ => Err(Violation::Way(way)),
+        }
+    }
+}
+
+/// A packet whose message keeps every rule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Packet {
+    /// The id for FINISH; an inline packet has none.
+    pub id: Option<PacketId>,
+    /// How many bytes the packet has.
+    pub length: PacketLength,
+    /// How they travel.
+    pub way: Way,
+    /// How many of them, the first ones, lie in the message.
+    pub inline_length: InlineLength,
+    /// Where the rest of them is.
+    pub fragments: Fragments,
+    /// What the packet says of itself.
+    pub meta: PacketMeta,
+}
+
+impl Packet {
+    /// Returns the size of the whole message: head, inline bytes and padding.
+    ///
+    /// Is [`None`] never, as the fields' types keep the bounds that it adds up to.
+    pub fn size(&self) -> Option<MessageSize> {
+        Self::size_with(self.fragments.count(), self.inline_length)
+    }
+
+    /// Returns the size of a message with that many fragments and inline bytes, if there is one.
+    pub fn size_with(fragments: u8, inline_length: InlineLength) -> Option<MessageSize> {
+        MessageSize::for_content(content(fragments, inline_length))
+    }
+
+    /// Returns the size of the head: the fixed part and the fragments.
+    pub fn head_size(&self) -> u16 {
+        head_size(self.fragments.count())
+    }
+
+    /// Checks what a sender is about to send by the rules that its receiver goes by.
+    ///
+    /// # Errors
+    ///
+    /// Returns the [`Violation`] that the peer would see.
+    pub fn check(&self, negotiated: Features) -> Result<(), Violation> {
+        self.check_way()?;
+        self.meta.check(self.length, negotiated)
+    }
+
+    fn check_way(&self) -> Result<(), Violation> {
+        let length = self.length;
+        let inline_length = self.inline_length.get();
+        let fragments = self.fragments.count();
+        let way = self.way.to_wire();
+        let is_inline = match self.way {
+            Way::Inline => true,
+            Way::Granted => false,
+            Way::Staged | Way::Posted => return Err(Violation::Way(way)),
+        };
+        if is_inline != (fragments == 0) {
+            return Err(Violation::FragmentCount { fragments, way });
+        }
+        if is_inline != self.id.is_none() {
+            let id = self.id.map_or(PacketId::NONE_ON_WIRE, PacketId::get);
+            return Err(Violation::PacketId(id));
+        }
+        let short = u32::from(inline_length) < length.get();
+        if u32::from(inline_length) > length.get() || is_inline == short {
+            return Err(Violation::InlineLength {
+                inline_length,
+                length,
+            });
+        }
+        // At most 2048 and 18 pages.
+        let sum = u32::from(inline_length) + self.fragments.sum();
+        if sum != length.get() {
+            return Err(Violation::FragmentSum { sum, length });
+        }
+        Ok(())
+    }
+
+    pub(super) fn parse(
+        raw: &RawPacket,
+        rest: &[u8],
+        negotiated: Features,
+    ) -> Result<Self, Violation> {
+        let reserved = u32::from(raw.reserved.get()) | raw.reserved_too.get();
+        if reserved != 0 {
+            return Err(Violation::Reserved {
+                kind: raw.header.kind,
+                value: reserved,
+            });
+        }
+        let way = Way::from_wire(raw.way)?;
+        let length = PacketLength::new(raw.length.get())?;
+        let id = match raw.id.get() {
+            PacketId::NONE_ON_WIRE => None,
+            id => Some(PacketId::new(id).ok_or(Violation::PacketId(id))?),
+        };
+        let inline_length = raw.inline_length.get();
+        let packet = Self {
+            id,
+            length,
+            way,
+            inline_length: InlineLength::new(inline_length).ok_or(Violation::InlineLength {
+                inline_length,
+                length,
+            })?,
+            fragments: parse_fragments(raw, rest)?,
+            meta: PacketMeta::parse(raw, length, negotiated)?,
+        };
+        packet.check_way()?;
+        let size = raw.header.size.get();
+        let expected = content(packet.fragments.count(), packet.inline_length).next_multiple_of(8);
+        if u32::from(size) != expected {
+            return Err(Violation::MessageSizeMismatch { size, expected });
+        }
+        Ok(packet)
+    }
+
+    pub(super) fn emit(&self, into: &mut [u8]) -> Result<usize, BufferTooShort> {
+        let size = self.size().ok_or(BufferTooShort)?;
+        let mut raw = RawPacket {
+            header: RawHeader {
+                kind: Kind::Packet.to_wire(),
+                flags: 0,
+                size: U16::new(size.get()),
+            },
+            id: U16::new(self.id.map_or(PacketId::NONE_ON_WIRE, PacketId::get)),
+            way: self.way.to_wire(),
+            fragments: self.fragments.count(),
+            length: U32::new(self.length.get()),
+            inline_length: U16::new(self.inline_length.get()),
+            ..RawPacket::default()
+        };
+        self.meta.emit(&mut raw);
+
+        let head_size = usize::from(self.head_size());
+        let into = into.get_mut(..head_size).ok_or(BufferTooShort)?;
+        let (start, fragments) = into
+            .split_first_chunk_mut::<{ RawPacket::SIZE as usize }>()
+            .ok_or(BufferTooShort)?;
+        start.copy_from_slice(raw.as_bytes());
+        for (to, fragment) in fragments
+            .chunks_exact_mut(usize::from(RawFragment::SIZE))
+            .zip(self.fragments.as_slice())
+        {
+            to.copy_from_slice(RawFragment::from(*fragment).as_bytes());
+        }
+        Ok(head_size)
+    }
+}
+
+/// At most 32 and 255 times 8.
+fn head_size(fragments: u8) -> u16 {
+    RawPacket::SIZE + u16::from(fragments) * RawFragment::SIZE
+}
+
+fn content(fragments: u8, inline_length: InlineLength) -> u32 {
+    u32::from(head_size(fragments)) + u32::from(inline_length.get())
+}
+
+fn parse_fragments(raw: &RawPacket, mut rest: &[u8]) -> Result<Fragments, Violation> {
+    let too_many = Violation::FragmentCount {
+        fragments: raw.fragments,
+        way: raw.way,
+    };
+    let mut fragments = Fragments::NONE;
+    for place in 0..raw.fragments {
+        let (raw_fragment, tail) =
+            RawFragment::ref_from_prefix(rest).map_err(|_| Violation::MessageSizeMismatch {
+                size: raw.header.size.get(),
+                expected: u32::from(head_size(raw.fragments)),
+            })?;
+        rest = tail;
+        fragments.push(raw_fragment.parse(place)?).ok_or(too_many)?;
+    }
+    Ok(fragments)
+}

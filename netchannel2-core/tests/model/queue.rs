@@ -1,0 +1,554 @@
+// SPDX-License-Identifier: GPL-2.0 OR MIT
+
+//! Both sides of a queue, against lists of what was sent.
+
+use std::collections::VecDeque;
+
+use netchannel2_core::{
+    error::Violation,
+    grant::{
+        Fragment,
+        GrantRef, //
+    },
+    queue::{
+        Event,
+        FinishError,
+        Flush,
+        Receiver,
+        SendError,
+        Sender, //
+    },
+    ring::{
+        Rearm,
+        Space, //
+    },
+    units::{
+        Bytes,
+        FragmentLength,
+        InlineLength,
+        PacketId,
+        PacketLength,
+        PageOffset,
+        RingOrder, //
+    },
+    wire::{
+        Checksum,
+        Features,
+        Finish,
+        FinishStatus,
+        Hash,
+        HashKind,
+        MaxPackets,
+        PacketCount,
+        PacketMeta,
+        Way, //
+    },
+};
+use proptest::prelude::*;
+
+use crate::{
+    memory::Memory,
+    random::Random, //
+};
+
+fn credit(packets: u32) -> MaxPackets {
+    MaxPackets::of_any_length(PacketCount::clamped(packets).unwrap())
+}
+
+/// A packet that was sent, as the other side is to find it.
+#[derive(Clone, Debug, PartialEq)]
+struct Sent {
+    way: Way,
+    length: PacketLength,
+    /// The inline bytes.
+    bytes: Vec<u8>,
+    fragments: Vec<Fragment>,
+    meta: PacketMeta,
+}
+
+impl Sent {
+    fn random(random: &mut Random) -> Self {
+        let seed = random.next();
+        let content = |count: u32| (0..count).map(|at| (seed ^ at) as u8).collect();
+        let meta = PacketMeta {
+            hash: Some(Hash {
+                kind: HashKind::L4,
+                value: seed,
+            }),
+            ..PacketMeta::default()
+        };
+        if random.one_in(2) {
+            let range = if random.one_in(4) { 2035 } else { 200 };
+            let length = 14 + random.below(range);
+            return Self {
+                way: Way::Inline,
+                length: PacketLength::new(length).unwrap(),
+                bytes: content(length),
+                fragments: Vec::new(),
+                meta,
+            };
+        }
+        let fragments: Vec<_> = (0..1 + random.below(15))
+            .map(|at| {
+                let reference = GrantRef::new(8 + (seed >> 8) + at).unwrap();
+                let length = FragmentLength::new(14 + random.below(4000) as u16).unwrap();
+                Fragment::new(reference, PageOffset::ZERO, length).unwrap()
+            })
+            .collect();
+        let prefix = if random.one_in(2) {
+            0
+        } else {
+            random.below(300)
+        };
+        let sum: u32 = fragments
+            .iter()
+            .map(|fragment| u32::from(fragment.length().get()))
+            .sum();
+        Self {
+            way: Way::Granted,
+            length: PacketLength::new(sum + prefix).unwrap(),
+            bytes: content(prefix),
+            fragments,
+            meta,
+        }
+    }
+}
+
+/// One side of a queue, with an owner that does what a driver does.
+struct Side<'a> {
+    sender: Sender<&'a Memory>,
+    receiver: Receiver<&'a Memory>,
+    /// Packets that are sent and not finished.
+    unfinished: VecDeque<PacketId>,
+    /// Packets that are received and not finished.
+    owed: Vec<PacketId>,
+    /// What was sent and not received by the other side.
+    in_flight: VecDeque<Sent>,
+    /// What could not be sent yet.
+    waiting: VecDeque<Sent>,
+    /// Whether the event channel has fired since the side last looked.
+    event: bool,
+    asleep: bool,
+}
+
+impl<'a> Side<'a> {
+    fn new(sends: &'a Memory, receives: &'a Memory, own_credit: MaxPackets) -> Self {
+        Self {
+            sender: Sender::new(sends, own_credit, Features::all()).unwrap(),
+            receiver: Receiver::new(receives, own_credit, Features::all()),
+            unfinished: VecDeque::new(),
+            owed: Vec::new(),
+            in_flight: VecDeque::new(),
+            waiting: VecDeque::new(),
+            event: false,
+            asleep: false,
+        }
+    }
+
+    /// Sends what waits, in order, as far as it goes.
+    fn send(&mut self) -> Result<(), SendError> {
+        while let Some(sent) = self.waiting.front() {
+            let inline = InlineLength::new(sent.bytes.len() as u16).unwrap();
+            let may = self
+                .sender
+                .can_send(sent.way, sent.length, inline, sent.fragments.len());
+            let result = match sent.way {
+                Way::Inline => self.sender.send_inline(sent.meta, sent.length, |writer| {
+                    for piece in sent.bytes.chunks(100) {
+                        writer.write(piece).unwrap();
+                    }
+                    assert!(writer.write(&[0]).is_err());
+                }),
+                _ => self
+                    .sender
+                    .send_granted(sent.meta, sent.length, &sent.bytes, &sent.fragments)
+                    .map(|id| {
+                        assert!(!self.unfinished.contains(&id));
+                        self.unfinished.push_back(id);
+                    }),
+            };
+            assert_eq!(may, result);
+            result?;
+            self.in_flight.extend(self.waiting.pop_front());
+        }
+        Ok(())
+    }
+
+    /// Takes one message, which `peer` has sent.
+    fn receive(&mut self, peer: &mut VecDeque<Sent>) -> Result<bool, Violation> {
+        let Some(event) = self.receiver.next()? else {
+            return Ok(false);
+        };
+        match event {
+            Event::Ready(limit) => self.sender.on_set_max_packets(limit)?,
+            Event::Finish(batch) => {
+                for finish in batch.iter() {
+                    self.sender.on_finish(finish)?;
+                    self.unfinished.retain(|id| *id != finish.id);
+                }
+            }
+            Event::Packet(packet, mut inline) => {
+                let mut bytes = vec![0; inline.len().as_usize()];
+                self.receiver.copy_inline(&mut inline, &mut bytes).unwrap();
+                let received = Sent {
+                    way: packet.way,
+                    length: packet.length,
+                    bytes,
+                    fragments: packet.fragments.as_slice().to_vec(),
+                    meta: packet.meta,
+                };
+                assert_eq!(Some(received), peer.pop_front());
+                self.owed.extend(packet.id);
+            }
+        }
+        Ok(true)
+    }
+
+    fn finish(&mut self, which: usize) {
+        if self.owed.is_empty() {
+            return;
+        }
+        let id = self.owed.swap_remove(which % self.owed.len());
+        self.receiver.finished(id, FinishStatus::Ok).unwrap();
+        self.sender.queue_finish(id, FinishStatus::Ok).unwrap();
+        assert_eq!(
+            self.sender.queue_finish(id, FinishStatus::Ok),
+            Err(FinishError::Duplicate(id))
+        );
+    }
+}
+
+/// Does all that a driver does when its event comes, and goes to sleep if there is nothing left.
+fn poll(side: &mut Side<'_>, peer: &mut Side<'_>) {
+    side.event = false;
+    side.asleep = false;
+    while side.receive(&mut peer.in_flight).unwrap() {}
+    while !side.owed.is_empty() {
+        side.finish(0);
+    }
+    let blocked = side.send();
+    peer.event |= side.receiver.publish().is_needed();
+    peer.event |= side.sender.publish().unwrap().is_needed();
+    if blocked == Err(SendError::RingFull) || side.sender.queued_finishes() > 0 {
+        if side.sender.arm_space().unwrap() == Space::Available {
+            side.event = true;
+        }
+    }
+    match side.receiver.arm().unwrap() {
+        Rearm::Idle => side.asleep = true,
+        Rearm::MoreWork => side.event = true,
+    }
+}
+
+/// Lets the sides run by nothing but their events until all is received and finished.
+fn settle(sides: &mut [Side<'_>; 2]) {
+    for _ in 0..2000 {
+        let [a, b] = sides;
+        if a.event || !a.asleep {
+            poll(a, b);
+        }
+        if b.event || !b.asleep {
+            poll(b, a);
+        }
+        if !a.event && !b.event && a.asleep && b.asleep {
+            break;
+        }
+    }
+    for side in sides {
+        assert!(side.waiting.is_empty(), "asleep with packets to send");
+        assert!(side.in_flight.is_empty(), "asleep with packets to receive");
+        assert!(side.unfinished.is_empty(), "asleep with packets unfinished");
+        assert_eq!(side.sender.outstanding().count(), 0);
+        assert_eq!(side.receiver.outstanding(), 0);
+        assert_eq!(side.sender.missing_finish(), Ok(None));
+    }
+}
+
+proptest! {
+    #![proptest_config(crate::cases(150))]
+
+    #[test]
+    fn packets_come_in_order_and_nothing_stops_for_good(
+        seed in any::<u64>(),
+        order in 2..=4_u8,
+        packets in (1..=256_u32, 1..=256_u32),
+        steps in 0..600_u32,
+    ) {
+        let order = RingOrder::new(order).unwrap();
+        let rings = [Memory::new(order), Memory::new(order)];
+        let mut sides = [
+            Side::new(&rings[0], &rings[1], credit(packets.0)),
+            Side::new(&rings[1], &rings[0], credit(packets.1)),
+        ];
+        let mut random = Random::new(seed);
+        for _ in 0..steps {
+            let [a, b] = &mut sides;
+            let (side, peer) = if random.one_in(2) { (a, b) } else { (b, a) };
+            match random.below(9) {
+                0..=2 => {
+                    let count = random.below(12);
+                    side.waiting.extend((0..count).map(|_| Sent::random(&mut random)));
+                    let _ = side.send();
+                }
+                3 => {
+                    for _ in 0..random.below(20) {
+                        let _ = side.receive(&mut peer.in_flight).unwrap();
+                    }
+                }
+                4 => side.finish(random.next() as usize),
+                5 => {
+                    for _ in 0..random.below(80) {
+                        side.finish(random.next() as usize);
+                    }
+                }
+                6 => peer.event |= side.receiver.publish().is_needed(),
+                7 => peer.event |= side.sender.publish().unwrap().is_needed(),
+                _ => poll(side, peer),
+            }
+        }
+        for side in &mut sides {
+            // Whoever has something to do of its own does not sleep.
+            side.asleep &= side.owed.is_empty() && side.waiting.is_empty();
+            side.event |= !side.asleep;
+        }
+        settle(&mut sides);
+    }
+}
+
+/// Connects two sides that have told each other what they allow.
+fn connected(rings: &[Memory; 2], packets: u32) -> [Side<'_>; 2] {
+    let mut sides = [
+        Side::new(&rings[0], &rings[1], credit(packets)),
+        Side::new(&rings[1], &rings[0], credit(packets)),
+    ];
+    settle(&mut sides);
+    sides
+}
+
+fn rings() -> [Memory; 2] {
+    [Memory::new(RingOrder::MIN), Memory::new(RingOrder::MIN)]
+}
+
+fn granted(sender: &mut Sender<&Memory>) -> Result<PacketId, SendError> {
+    let fragment = Fragment::new(
+        GrantRef::FIRST,
+        PageOffset::ZERO,
+        FragmentLength::new(1500).unwrap(),
+    )
+    .unwrap();
+    let length = PacketLength::new(1500).unwrap();
+    sender.send_granted(PacketMeta::default(), length, &[], &[fragment])
+}
+
+fn inline(sender: &mut Sender<&Memory>) -> Result<(), SendError> {
+    let length = PacketLength::new(60).unwrap();
+    sender.send_inline(PacketMeta::default(), length, |_| {})
+}
+
+#[test]
+fn every_finish_has_space_in_a_ring_full_of_packets() {
+    let rings = rings();
+    let [mut a, mut b] = connected(&rings, 256);
+    // As much as the credit allows, all of it received but not finished.
+    for _ in 0..256 {
+        granted(&mut a.sender).unwrap();
+        let _ = a.sender.publish().unwrap();
+        let Some(Event::Packet(packet, _)) = b.receiver.next().unwrap() else {
+            panic!("no packet");
+        };
+        b.owed.extend(packet.id);
+        let _ = b.receiver.publish();
+    }
+    assert_eq!(granted(&mut a.sender), Err(SendError::NoCredit));
+    // The other ring is full, and nobody reads it.
+    while inline(&mut b.sender).is_ok() {}
+    assert_eq!(inline(&mut b.sender), Err(SendError::RingFull));
+    // Each FINISH in a message of its own takes the most space.
+    while !b.owed.is_empty() {
+        b.finish(0);
+        assert_eq!(b.sender.flush_finishes(), Ok(Flush::Done));
+    }
+    assert_eq!(b.sender.counters().finish_messages, 256);
+}
+
+#[test]
+fn nothing_is_sent_before_the_peer_allows_it() {
+    let rings = rings();
+    let mut a = Side::new(&rings[0], &rings[1], credit(4));
+    assert!(!a.sender.ready());
+    assert_eq!(inline(&mut a.sender), Err(SendError::NotReady));
+    assert_eq!(granted(&mut a.sender), Err(SendError::NotReady));
+    let rings = self::rings();
+    let [mut a, _] = connected(&rings, 4);
+    assert!(a.sender.ready());
+    assert_eq!(inline(&mut a.sender), Ok(()));
+}
+
+#[test]
+fn the_first_message_says_what_is_allowed_and_no_other_does() {
+    let rings = rings();
+    let mut receiver = Receiver::new(&rings[0], credit(1), Features::all());
+    let mut sender = Sender::new(&rings[0], credit(1), Features::all()).unwrap();
+    sender.on_set_max_packets(credit(9)).unwrap();
+    assert_eq!(
+        sender.on_set_max_packets(credit(9)),
+        Err(Violation::CreditTwice)
+    );
+    inline(&mut sender).unwrap();
+    let _ = sender.publish().unwrap();
+    // Overwrite SET_MAX_PACKETS by the packet behind it.
+    let packet: Vec<u8> = (16..16 + 96).map(|at| rings[0].byte(at)).collect();
+    rings[0].put(0, &packet);
+    assert_eq!(
+        receiver.next().err(),
+        Some(Violation::NotReady { kind: 2 })
+    );
+
+    let rings = self::rings();
+    let mut receiver = Receiver::new(&rings[0], credit(1), Features::all());
+    let mut sender = Sender::new(&rings[0], credit(1), Features::all()).unwrap();
+    sender.on_set_max_packets(credit(9)).unwrap();
+    let _ = sender.publish().unwrap();
+    assert!(matches!(receiver.next(), Ok(Some(Event::Ready(_)))));
+    inline(&mut sender).unwrap();
+    let _ = sender.publish().unwrap();
+    let first: Vec<u8> = (0..16).map(|at| rings[0].byte(at)).collect();
+    rings[0].put(16, &first);
+    assert_eq!(receiver.next().err(), Some(Violation::CreditTwice));
+}
+
+/// Returns what a receiver that allows `packets` says of a sender that was told otherwise.
+fn greedy(packets: u32, step: impl Fn(&mut Sender<&Memory>, u32)) -> Violation {
+    let rings = rings();
+    let mut receiver = Receiver::new(&rings[0], credit(packets), Features::all());
+    let mut sender = Sender::new(&rings[0], credit(1), Features::all()).unwrap();
+    sender.on_set_max_packets(credit(256)).unwrap();
+    for round in 0..300 {
+        step(&mut sender, round);
+        let _ = sender.publish().unwrap();
+        loop {
+            match receiver.next() {
+                Ok(Some(_)) => {}
+                Ok(None) => break,
+                Err(violation) => return violation,
+            }
+        }
+        let _ = receiver.publish();
+    }
+    panic!("nothing was found");
+}
+
+#[test]
+fn the_peer_keeps_its_credit() {
+    let violation = greedy(5, |sender, _| {
+        granted(sender).unwrap();
+    });
+    assert_eq!(violation, Violation::TooManyPackets { allowed: 5 });
+    let id = PacketId::new(0).unwrap();
+    let status = FinishStatus::Ok;
+    let violation = greedy(256, |sender, _| {
+        let id = granted(sender).unwrap();
+        sender.on_finish(Finish { id, status }).unwrap();
+    });
+    // All ids are taken, so that one comes again; it is looked at before their number.
+    assert_eq!(violation, Violation::DuplicateId(id));
+}
+
+#[test]
+fn bytes_are_limited_too() {
+    let one = MaxPackets::new(PacketCount::MAX, Bytes::new(65_535)).unwrap();
+    let rings = rings();
+    let mut sender = Sender::new(&rings[0], one, Features::all()).unwrap();
+    sender.on_set_max_packets(one).unwrap();
+    for _ in 0..43 {
+        granted(&mut sender).unwrap();
+    }
+    assert_eq!(granted(&mut sender), Err(SendError::NoCredit));
+    let oldest = sender.oldest_unfinished().unwrap();
+    let status = FinishStatus::CopyFailed;
+    let finish = Finish { id: oldest, status };
+    assert_eq!(sender.on_finish(finish).map(PacketLength::get), Ok(1500));
+    assert_eq!(
+        sender.on_finish(finish),
+        Err(Violation::FinishUnknown(oldest.get()))
+    );
+    assert_eq!(sender.counters().peer_copy_errors, 1);
+    assert!(granted(&mut sender).is_ok());
+    assert_eq!(sender.counters().no_credit, 1);
+}
+
+#[test]
+fn a_packet_that_is_kept_is_found_out() {
+    let rings = rings();
+    let [mut a, mut b] = connected(&rings, 8);
+    let id = granted(&mut a.sender).unwrap();
+    let _ = a.sender.publish().unwrap();
+    assert_eq!(a.sender.missing_finish(), Ok(None));
+    assert!(matches!(
+        b.receiver.next(),
+        Ok(Some(Event::Packet(_, _)))
+    ));
+    assert_eq!(a.sender.missing_finish(), Ok(None));
+    let _ = b.receiver.publish();
+    assert_eq!(a.sender.missing_finish(), Ok(Some(id)));
+}
+
+#[test]
+fn own_mistakes_are_not_sent() {
+    let rings = rings();
+    let mut sender = Sender::new(&rings[0], credit(9), Features::empty()).unwrap();
+    sender.on_set_max_packets(credit(9)).unwrap();
+    let length = PacketLength::new(100).unwrap();
+    let partial = |start| PacketMeta {
+        checksum: Checksum::Partial { start, offset: 16 },
+        ..PacketMeta::default()
+    };
+    assert_eq!(
+        sender.send_inline(partial(34), length, |_| {}),
+        Err(SendError::Malformed(Violation::NotNegotiated(
+            Features::CSUM
+        )))
+    );
+    assert!(matches!(
+        sender.send_inline(partial(83), length, |_| {}),
+        Err(SendError::Malformed(Violation::ChecksumRange { .. }))
+    ));
+    let valid = PacketMeta {
+        checksum: Checksum::Valid,
+        ..PacketMeta::default()
+    };
+    assert_eq!(sender.send_inline(valid, length, |_| {}), Ok(()));
+    assert_eq!(
+        sender.send_granted(valid, length, &[0; 100], &[]),
+        Err(SendError::Malformed(Violation::FragmentCount {
+            fragments: 0,
+            way: 2
+        }))
+    );
+    let long = PacketLength::new(2049).unwrap();
+    assert_eq!(
+        sender.send_inline(valid, long, |_| {}),
+        Err(SendError::TooBig)
+    );
+}
+
+#[test]
+fn what_is_left_out_is_zero() {
+    let rings = rings();
+    let [mut a, mut b] = connected(&rings, 8);
+    let length = PacketLength::new(101).unwrap();
+    let meta = PacketMeta::default();
+    let sent = a
+        .sender
+        .send_inline(meta, length, |writer| writer.write(&[9; 20]).unwrap());
+    assert_eq!(sent, Ok(()));
+    let _ = a.sender.publish().unwrap();
+    let Ok(Some(Event::Packet(_, mut inline))) = b.receiver.next() else {
+        panic!("no packet");
+    };
+    let mut bytes = [1; 101];
+    b.receiver.copy_inline(&mut inline, &mut bytes).unwrap();
+    assert!(bytes.iter().zip(0..).all(|(byte, at)| *byte == if at < 20 { 9 } else { 0 }));
+    // The padding behind them, at 16 for SET_MAX_PACKETS, 32 for the head and 101.
+    assert!((149..152).all(|at| rings[0].byte(at) == 0));
+}

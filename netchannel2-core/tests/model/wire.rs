@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: GPL-2.0 OR MIT
+
+//! Messages: what is emitted is parsed, and nothing else.
+
+use netchannel2_core::{
+    error::Violation,
+    wire::{
+        Checksum,
+        Features,
+        HeadLength,
+        Message,
+        Packet,
+        MAX_HEAD,
+        MAX_MESSAGE, //
+    },
+};
+use proptest::prelude::*;
+
+use crate::packets;
+
+fn emit(message: &Message) -> Vec<u8> {
+    let mut head = vec![0xee; MAX_HEAD];
+    let length = message.emit(&mut head).unwrap();
+    head.truncate(length);
+    head
+}
+
+fn needed(packet: &Packet) -> Features {
+    let mut needed = Features::empty();
+    if packet.meta.checksum != Checksum::None {
+        needed |= Features::CSUM;
+    }
+    if let Some(gso) = packet.meta.gso {
+        needed |= gso.kind.feature();
+    }
+    if packet.meta.hash.is_some() {
+        needed |= Features::HASH;
+    }
+    needed
+}
+
+proptest! {
+    #![proptest_config(crate::cases(2000))]
+
+    #[test]
+    fn parse_undoes_emit(message in packets::message()) {
+        let head = emit(&message);
+        prop_assert_eq!(Message::parse(&head, Features::all()), Ok(message));
+    }
+
+    #[test]
+    fn the_first_bytes_say_how_long_the_head_is(message in packets::message()) {
+        let head = emit(&message);
+        let first = *head.first_chunk().unwrap();
+        prop_assert_eq!(HeadLength::of(first).map(HeadLength::as_usize), Ok(head.len()));
+    }
+
+    #[test]
+    fn a_short_buffer_is_refused(message in packets::message(), short in 1..64_usize) {
+        let mut head = emit(&message);
+        let length = head.len().saturating_sub(short);
+        head.truncate(length);
+        prop_assert!(message.emit(&mut head).is_err());
+        prop_assert!(Message::parse(&head, Features::all()).is_err());
+    }
+
+    #[test]
+    fn features_are_needed(packet in packets::packet(), negotiated in 0..32_u32) {
+        let negotiated = Features::from_bits_truncate(negotiated);
+        let missing = needed(&packet).difference(negotiated);
+        let parsed = Message::parse(&emit(&Message::Packet(packet)), negotiated);
+        if missing.is_empty() {
+            prop_assert_eq!(parsed, Ok(Message::Packet(packet)));
+        } else {
+            prop_assert_eq!(parsed, Err(Violation::NotNegotiated(missing)));
+        }
+    }
+
+    #[test]
+    fn sizes_are_aligned_and_bounded(packet in packets::packet()) {
+        let size = packet.size().unwrap().get();
+        prop_assert_eq!(size % 8, 0);
+        prop_assert!(size <= MAX_MESSAGE);
+        prop_assert!(size >= packet.head_size() + packet.inline_length.get());
+        prop_assert!(size - packet.head_size() - packet.inline_length.get() < 8);
+    }
+
+    #[test]
+    fn whatever_is_accepted_is_what_would_be_emitted(
+        message in packets::message(),
+        changes in prop::collection::vec((0..MAX_HEAD, any::<u8>()), 0..4),
+    ) {
+        let mut head = emit(&message);
+        for (at, value) in changes {
+            let length = head.len();
+            head[at % length] = value;
+        }
+        match Message::parse(&head, Features::all()) {
+            // A PAD's size is the ring's to check, and its other bytes have no meaning.
+            Ok(Message::Pad) => {}
+            // The number of packets is clamped.
+            Ok(Message::SetMaxPackets(limit)) => {
+                prop_assert!(limit.packets().get() <= 256);
+                prop_assert!(limit.bytes().get() >= 65_535);
+            }
+            Ok(parsed) => prop_assert_eq!(emit(&parsed), &head[..emit(&parsed).len()]),
+            Err(violation) => prop_assert!(!violation.to_string().is_empty()),
+        }
+    }
+
+    #[test]
+    fn random_bytes_do_not_panic(
+        kind in prop_oneof![1..=3_u8, any::<u8>()],
+        mut head in prop::collection::vec(prop_oneof![Just(0_u8), any::<u8>()], 0..MAX_HEAD),
+        features in any::<u32>(),
+    ) {
+        if let Some(first) = head.first_mut() {
+            *first = kind;
+        }
+        let _ = Message::parse(&head, Features::from_bits_truncate(features));
+        if let Some(first) = head.first_chunk() {
+            let _ = HeadLength::of(*first);
+        }
+    }
+}

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <linux/mm.h>
+
+#include "helpers.h"
+
+unsigned int nc2_skb_len(const struct sk_buff *skb)
+{
+	return skb->len;
+}
+
+void nc2_skb_reserve(struct sk_buff *skb, int length)
+{
+	skb_reserve(skb, length);
+}
+
+void nc2_skb_add_rx_frag(struct sk_buff *skb, struct page *page, int offset,
+			 int length, unsigned int truesize)
+{
+	skb_add_rx_frag(skb, skb_shinfo(skb)->nr_frags, page, offset, length, truesize);
+}
+
+void nc2_skb_mark_for_recycle(struct sk_buff *skb)
+{
+	skb_mark_for_recycle(skb);
+}
+
+void nc2_skb_set_checksum_verified(struct sk_buff *skb)
+{
+	skb->ip_summed = CHECKSUM_UNNECESSARY;
+}
+
+bool nc2_skb_checksum_is_partial(const struct sk_buff *skb)
+{
+	return skb->ip_summed == CHECKSUM_PARTIAL;
+}
+
+bool nc2_skb_checksum_is_verified(const struct sk_buff *skb)
+{
+	return skb->ip_summed == CHECKSUM_UNNECESSARY;
+}
+
+unsigned int nc2_skb_checksum_start(const struct sk_buff *skb)
+{
+	return skb_checksum_start_offset(skb);
+}
+
+unsigned int nc2_skb_checksum_offset(const struct sk_buff *skb)
+{
+	return skb->csum_offset;
+}
+
+void nc2_skb_set_protocol(struct sk_buff *skb, __be16 protocol)
+{
+	skb->protocol = protocol;
+}
+
+struct sk_buff *nc2_skb_next(const struct sk_buff *skb)
+{
+	return skb->next;
+}
+
+void nc2_skb_set_next(struct sk_buff *skb, struct sk_buff *next)
+{
+	skb->next = next;
+}
+
+unsigned int nc2_skb_gso_size(const struct sk_buff *skb)
+{
+	return skb_shinfo(skb)->gso_size;
+}
+
+unsigned int nc2_skb_gso_type(const struct sk_buff *skb)
+{
+	return skb_shinfo(skb)->gso_type;
+}
+
+void nc2_skb_set_gso(struct sk_buff *skb, unsigned int size, unsigned int type)
+{
+	struct skb_shared_info *info = skb_shinfo(skb);
+
+	info->gso_size = size;
+	info->gso_type = type;
+	info->gso_segs = 0;
+}
+
+void nc2_skb_free(struct sk_buff *skb)
+{
+	dev_kfree_skb_any(skb);
+}
+
+void nc2_skb_consume(struct sk_buff *skb)
+{
+	dev_consume_skb_any(skb);
+}
+
+struct page *nc2_page_pool_alloc(struct page_pool *pool)
+{
+	return page_pool_dev_alloc_pages(pool);
+}
+
+void nc2_page_pool_put(struct page_pool *pool, struct page *page)
+{
+	page_pool_put_full_page(pool, page, false);
+}
+
+void *nc2_page_address(const struct page *page)
+{
+	return page_address(page);
+}

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <linux/kmod.h>
+#include <xen/events.h>
+#include <xen/grant_table.h>
+#include <xen/interface/grant_table.h>
+#include <xen/page.h>
+#include <xen/xen.h>
+#include <asm/barrier.h>
+#include <asm/xen/hypercall.h>
+
+#include "helpers.h"
+
+bool nc2_xen_domain(void)
+{
+	return xen_domain();
+}
+
+unsigned long nc2_virt_to_gfn(const void *address)
+{
+	return virt_to_gfn((void *)address);
+}
+
+void nc2_virt_mb(void)
+{
+	virt_mb();
+}
+
+u32 nc2_load_acquire(const u32 *word)
+{
+	return virt_load_acquire(word);
+}
+
+void nc2_store_release(u32 *word, u32 value)
+{
+	virt_store_release(word, value);
+}
+
+int nc2_evtchn_alloc_unbound(domid_t remote, evtchn_port_t *port)
+{
+	struct evtchn_alloc_unbound op = { .dom = DOMID_SELF, .remote_dom = remote };
+	int err = HYPERVISOR_event_channel_op(EVTCHNOP_alloc_unbound, &op);
+
+	*port = op.port;
+	return err;
+}
+
+void nc2_evtchn_close(evtchn_port_t port)
+{
+	xen_evtchn_close(port);
+}
+
+void nc2_memcpy(void *to, const void *from, size_t length)
+{
+	memcpy(to, from, length);
+}
+
+void nc2_gnttab_set_map_op(struct gnttab_map_grant_ref *op, void *address,
+			   u32 flags, grant_ref_t ref, domid_t domid)
+{
+	gnttab_set_map_op(op, (unsigned long)address, flags, ref, domid);
+}
+
+void nc2_gnttab_set_unmap_op(struct gnttab_unmap_grant_ref *op, void *address,
+			     u32 flags, grant_handle_t handle)
+{
+	gnttab_set_unmap_op(op, (unsigned long)address, flags, handle);
+}
+
+int nc2_request_module(const char *name)
+{
+	return request_module("%s", name);
+}

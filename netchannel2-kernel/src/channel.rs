@@ -1,0 +1,355 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! One queue between a net device and the peer: the data path that both drivers share.
+//!
+//! After the handshake the protocol is symmetrical, so frontend and backend send and receive with
+//! the same code. The core decides; this module moves bytes and calls the kernel.
+//!
+//! Three locks, taken in this order: `receive` (NAPI), `send` (transmit and NAPI), `fault`.
+
+#![forbid(unsafe_code)]
+
+mod fault;
+mod receive;
+mod statistics;
+mod transmit;
+
+use self::{
+    receive::ReceiveSide,
+    statistics::Totals,
+    transmit::SendSide, //
+};
+pub use self::{
+    fault::Fault,
+    statistics::{
+        STATISTICS,
+        STATISTICS_COUNT, //
+    },
+    transmit::Stall,
+};
+use crate::{
+    event::{
+        EventChannel,
+        EventWork, //
+    },
+    net::{
+        Budget,
+        Carrier,
+        Completed,
+        EnabledNapi,
+        More,
+        Napi,
+        NapiContext,
+        NetDevice,
+        Poll,
+        Skb,
+        SkbList,
+        Transmit, //
+    },
+    new_spinlock_bh,
+    ring::QueueMemory,
+    sync::SpinLockBh, //
+};
+use kernel::{
+    prelude::*,
+    sync::Arc, //
+};
+use netchannel2_core::{
+    ring::{
+        control::Direction,
+        Rearm, //
+    },
+    segment::Thresholds,
+    units::DomId,
+    wire::{
+        Features,
+        MaxPackets,
+        PacketCount, //
+    },
+};
+
+/// Which end of the channel this is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// The guest's.
+    Frontend,
+    /// The driver domain's.
+    Backend,
+}
+
+/// What a connection is made of.
+pub struct Connection<P: Poll> {
+    /// Which end this is.
+    pub role: Role,
+    /// The domain at the other end.
+    pub peer: DomId,
+    /// The shared memory.
+    pub memory: Arc<QueueMemory>,
+    /// The event channel.
+    pub events: Arc<EventChannel<Napi<P>>>,
+    /// What both sides may use.
+    pub features: Features,
+    /// When a packet takes which way.
+    pub thresholds: Thresholds,
+}
+
+/// The queue of a net device, connected or not.
+#[pin_data]
+pub struct Channel<P: Poll> {
+    device: Arc<NetDevice>,
+    napi: Arc<Napi<P>>,
+    #[pin]
+    receive: SpinLockBh<Option<ReceiveSide<P>>>,
+    #[pin]
+    send: SpinLockBh<Option<SendSide<P>>>,
+    #[pin]
+    fault: SpinLockBh<Option<Fault>>,
+    /// Counters of connections that have ended.
+    #[pin]
+    totals: SpinLockBh<Totals>,
+}
+
+/// What [`Channel::poll`] did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Polled {
+    /// Packets towards the stack, for NAPI.
+    pub done: u32,
+    /// Whether the connection has to be ended, see [`Channel::take_fault`].
+    pub health: Health,
+}
+
+/// Whether a connection can go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Health {
+    /// It can.
+    Good,
+    /// The peer broke the protocol.
+    Failed,
+}
+
+impl<P: Poll> Channel<P> {
+    /// Creates the queue of `device`, not connected.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    pub fn new(device: Arc<NetDevice>) -> Result<Arc<Self>> {
+        let napi = Napi::new(device.clone())?;
+
+        Arc::pin_init(
+            pin_init!(Self {
+                device,
+                napi,
+                receive <- new_spinlock_bh!(None, "Channel::receive"),
+                send <- new_spinlock_bh!(None, "Channel::send"),
+                fault <- new_spinlock_bh!(None, "Channel::fault"),
+                totals <- new_spinlock_bh!(Totals::default(), "Channel::totals"),
+            }),
+            GFP_KERNEL,
+        )
+    }
+
+    /// The NAPI instance, which takes the events of a [`Connection`].
+    pub fn napi(&self) -> &Arc<Napi<P>> {
+        &self.napi
+    }
+
+    /// Starts a connection, polled by `target`, which calls [`Self::poll`].
+    ///
+    /// # Errors
+    ///
+    /// `EBUSY` if there is one; `ENOMEM`, `ENOSPC` if grant references are short.
+    pub fn connect(
+        self: &Arc<Self>,
+        connection: Connection<P>,
+        target: Arc<P>,
+    ) -> Result<Link<P>> {
+        let (sending, receiving) = match connection.role {
+            Role::Frontend => (Direction::Tx, Direction::Rx),
+            Role::Backend => (Direction::Rx, Direction::Tx),
+        };
+        let credit = MaxPackets::of_any_length(PacketCount::MAX);
+        let send = SendSide::new(&connection, connection.memory.ring(sending), credit)?;
+        let receive = ReceiveSide::new(&connection, connection.memory.ring(receiving), credit)?;
+
+        *self.fault.lock() = None;
+        // The sides go in while NAPI is disabled; none is there, or `enable` would fail.
+        let enabled = self.napi.enable(target)?;
+
+        *self.receive.lock() = Some(receive);
+        *self.send.lock() = Some(send);
+        if let Some(side) = &mut *self.send.lock() {
+            side.greet()?;
+        }
+        // What the peer sent before it knew of this side raised no event.
+        self.napi.schedule();
+        Ok(Link {
+            channel: self.clone(),
+            enabled: Some(enabled),
+        })
+    }
+
+    /// Sends a packet, for `ndo_start_xmit`.
+    pub fn transmit(&self, skb: Skb, more: More) -> Transmit {
+        let mut guard = self.send.lock();
+        let Some(side) = &mut *guard else {
+            self.device.count_send_dropped();
+            return Transmit::Taken;
+        };
+
+        match side.transmit(&self.device, skb, more) {
+            Ok(transmit) => transmit,
+            Err(fault) => {
+                self.fail(fault);
+                Transmit::Taken
+            }
+        }
+    }
+
+    /// Receives packets, completes sent ones and asks for the next event, for [`Poll::poll`].
+    pub fn poll(&self, napi: &NapiContext<'_>, budget: Budget) -> Polled {
+        let mut arrived = SkbList::new();
+        let (done, result) = match &mut *self.receive.lock() {
+            Some(side) => side.poll(self, napi, budget, &mut arrived),
+            None => (0, Ok(EventWork::Spurious)),
+        };
+
+        // Outside the locks, as the stack may answer through `transmit` at once.
+        while let Some(skb) = arrived.pop() {
+            napi.receive(skb);
+        }
+
+        let rearmed = match result {
+            Err(fault) => Err(fault),
+            Ok(_) if done >= budget.get() => Ok(()),
+            Ok(_) if napi.complete(done) == Completed::No => Ok(()),
+            Ok(work) => self.rearm(napi, work),
+        };
+
+        if let Err(fault) = rearmed {
+            self.fail(fault);
+        }
+        if self.fault.lock().is_none() {
+            return Polled {
+                done,
+                health: Health::Good,
+            };
+        }
+        // No end of interrupt: a peer that broke the protocol is not listened to any more.
+        let done = done.min(budget.get().saturating_sub(1));
+
+        napi.complete(done);
+        Polled {
+            done,
+            health: Health::Failed,
+        }
+    }
+
+    /// Looks into a queue that has been stopped for long, for `ndo_tx_timeout`.
+    pub fn check_stall(&self) -> Stall {
+        let stall = match &mut *self.send.lock() {
+            Some(side) => side.check_stall(),
+            None => return Stall::NotConnected,
+        };
+
+        match stall {
+            Ok(stall) => {
+                if stall == Stall::PeerAsleep {
+                    // Packets that wait are dropped by the stack, so that they do not pile up.
+                    self.device.set_carrier(Carrier::Off);
+                }
+                stall
+            }
+            Err(fault) => {
+                self.fail(fault);
+                Stall::Failed
+            }
+        }
+    }
+
+    /// Takes the reason for which the connection has to end, if it has.
+    pub fn take_fault(&self) -> Option<Fault> {
+        self.fault.lock().take()
+    }
+
+    /// Writes the values of [`STATISTICS`].
+    pub fn statistics(&self, values: &mut [u64]) {
+        let mut totals = *self.totals.lock();
+
+        if let Some(side) = self.receive.lock().as_ref() {
+            totals.add_receive(side);
+        }
+        if let Some(side) = self.send.lock().as_ref() {
+            totals.add_send(side);
+        }
+        totals.write(values);
+    }
+
+    /// Asks for the event of the next message, or has NAPI come again if it is there already.
+    fn rearm(&self, napi: &NapiContext<'_>, work: EventWork) -> Result<(), Fault> {
+        let mut guard = self.receive.lock();
+        let Some(side) = &mut *guard else {
+            return Ok(());
+        };
+
+        if side.arm()? == Rearm::MoreWork {
+            napi.reschedule();
+        }
+        side.end_of_interrupt(work);
+        Ok(())
+    }
+
+    /// Records why the connection has to end, and has the poll function tell the driver.
+    fn fail(&self, fault: Fault) {
+        self.fault.lock().get_or_insert(fault);
+        self.device.set_carrier(Carrier::Off);
+        self.napi.schedule();
+    }
+}
+
+/// A running connection; dropping it ends the connection and takes everything back.
+pub struct Link<P: Poll> {
+    channel: Arc<Channel<P>>,
+    enabled: Option<EnabledNapi<P>>,
+}
+
+impl<P: Poll> Link<P> {
+    /// Ends the connection and returns how many pages the peer would not let go of.
+    ///
+    /// Those stay granted, and allocated, until it does.
+    pub fn disconnect(mut self) -> u32 {
+        self.end()
+    }
+
+    fn end(&mut self) -> u32 {
+        let Some(enabled) = self.enabled.take() else {
+            return 0;
+        };
+        let channel = &self.channel;
+
+        channel.device.set_carrier(Carrier::Off);
+        channel.device.disable_transmit();
+        drop(enabled);
+
+        // Taken out of the locks first: what they hold is freed where one may sleep.
+        let send = channel.send.lock().take();
+        let receive = channel.receive.lock().take();
+        let mut totals = channel.totals.lock();
+
+        if let Some(side) = &receive {
+            totals.add_receive(side);
+        }
+        if let Some(side) = &send {
+            totals.add_send(side);
+        }
+        drop(totals);
+        drop(receive);
+        send.map_or(0, SendSide::end)
+    }
+}
+
+impl<P: Poll> Drop for Link<P> {
+    fn drop(&mut self) {
+        self.end();
+    }
+}

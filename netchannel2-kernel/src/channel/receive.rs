@@ -1,0 +1,340 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! From the ring to the stack.
+
+use super::{
+    Channel,
+    Connection,
+    Fault, //
+};
+use crate::{
+    event::{
+        EventChannel,
+        EventWork, //
+    },
+    grant::{
+        CopyBatch,
+        CopyStatus, //
+    },
+    net::{
+        Budget,
+        Napi,
+        NapiContext,
+        NetDevice,
+        PagePool,
+        Poll,
+        ReceiveBuffer,
+        Skb,
+        SkbList, //
+    },
+    ring::Ring,
+};
+use kernel::{
+    prelude::*,
+    sync::Arc, //
+};
+use netchannel2_core::{
+    error::Violation,
+    queue::{
+        Event,
+        Receiver, //
+    },
+    ring::{
+        InlineBytes,
+        Notify,
+        Rearm, //
+    },
+    stats::ReceiveCounters,
+    units::PacketId,
+    wire::{
+        FinishStatus,
+        MaxPackets,
+        Packet,
+        PacketMeta,
+        MAX_OUTSTANDING, //
+    },
+};
+
+/// Packets in one batch: NAPI's budget.
+const BATCH_PACKETS: usize = 64;
+
+/// Copy operations in one hypercall, at 40 bytes each.
+const BATCH_OPERATIONS: usize = 256;
+
+/// Messages that one poll looks at for each packet of its budget, so that a peer which sends
+/// nothing but other messages does not keep a CPU.
+const MESSAGES_PER_PACKET: u32 = 4;
+
+/// The receiving half of a connection.
+pub(super) struct ReceiveSide<P: Poll> {
+    receiver: Receiver<Ring>,
+    batch: CopyBatch<Arrival>,
+    pool: PagePool,
+    /// Packets that the next [`Self::settle`] tells the peer of.
+    finished: KVec<(PacketId, FinishStatus)>,
+    events: Arc<EventChannel<Napi<P>>>,
+    counters: PollCounters,
+}
+
+/// What polling counts beside the core's counters.
+#[derive(Clone, Copy, Default)]
+pub(super) struct PollCounters {
+    pub(super) polls: u64,
+    pub(super) spurious_polls: u64,
+    pub(super) copy_hypercalls: u64,
+    pub(super) copy_operations: u64,
+}
+
+/// A packet on its way to the stack.
+enum Arrival {
+    /// It was in its message.
+    Inline(Skb, PacketMeta),
+    /// Its bytes come with the next hypercall.
+    Granted(PacketId, PacketMeta),
+}
+
+impl<P: Poll> ReceiveSide<P> {
+    pub(super) fn new(
+        connection: &Connection<P>,
+        ring: Ring,
+        own_credit: MaxPackets,
+    ) -> Result<Self> {
+        Ok(Self {
+            receiver: Receiver::new(ring, own_credit, connection.features),
+            batch: CopyBatch::new(connection.peer, BATCH_PACKETS, BATCH_OPERATIONS)?,
+            pool: PagePool::new(MAX_OUTSTANDING.into())?,
+            finished: KVec::with_capacity(MAX_OUTSTANDING.into(), GFP_KERNEL)?,
+            events: connection.events.clone(),
+            counters: PollCounters::default(),
+        })
+    }
+
+    /// Takes messages until there are none or the budget is used up.
+    ///
+    /// Returns how many packets there were, and whether there was anything to do.
+    pub(super) fn poll(
+        &mut self,
+        channel: &Channel<P>,
+        napi: &NapiContext<'_>,
+        budget: Budget,
+        arrived: &mut SkbList,
+    ) -> (u32, Result<EventWork, Fault>) {
+        let mut packets = 0;
+        let mut messages = 0u32;
+        let most = budget.get().saturating_mul(MESSAGES_PER_PACKET);
+        let taken = loop {
+            if packets >= budget.get() {
+                break Ok(());
+            }
+            if messages >= most {
+                // Polled again at once, as after a full budget.
+                packets = budget.get();
+                break Ok(());
+            }
+            match self.receiver.next() {
+                Err(violation) => break Err(violation.into()),
+                Ok(None) => break Ok(()),
+                Ok(Some(event)) => {
+                    messages = messages.saturating_add(1);
+                    if let Event::Packet(..) = event {
+                        packets = packets.saturating_add(1);
+                    }
+                    if let Err(fault) = self.take(channel, napi, event, arrived) {
+                        break Err(fault);
+                    }
+                }
+            }
+        };
+        let settled = self.settle(channel, arrived);
+
+        self.counters.polls += 1;
+        let work = if messages == 0 && matches!(settled, Ok(Notify::NotNeeded)) {
+            self.counters.spurious_polls += 1;
+            EventWork::Spurious
+        } else {
+            EventWork::Found
+        };
+        (packets, taken.and(settled.map(|_| work)))
+    }
+
+    pub(super) fn arm(&mut self) -> Result<Rearm, Violation> {
+        self.receiver.arm()
+    }
+
+    pub(super) fn end_of_interrupt(&self, work: EventWork) {
+        self.events.end_of_interrupt(work);
+    }
+
+    pub(super) fn counters(&self) -> &ReceiveCounters {
+        self.receiver.counters()
+    }
+
+    pub(super) fn poll_counters(&self) -> PollCounters {
+        self.counters
+    }
+
+    fn take(
+        &mut self,
+        channel: &Channel<P>,
+        napi: &NapiContext<'_>,
+        event: Event,
+        arrived: &mut SkbList,
+    ) -> Result<(), Fault> {
+        match event {
+            Event::Ready(limit) => match &mut *channel.send.lock() {
+                Some(side) => side.on_ready(&channel.device, limit),
+                None => Ok(()),
+            },
+            Event::Finish(batch) => match &mut *channel.send.lock() {
+                Some(side) => side.on_finish(&batch),
+                None => Ok(()),
+            },
+            Event::Packet(packet, inline) => match packet.id {
+                None => {
+                    self.take_inline(&channel.device, napi, &packet, inline, arrived);
+                    Ok(())
+                }
+                Some(id) => self.take_granted(&channel.device, id, &packet, arrived),
+            },
+        }
+    }
+
+    fn take_inline(
+        &mut self,
+        device: &NetDevice,
+        napi: &NapiContext<'_>,
+        packet: &Packet,
+        mut inline: InlineBytes,
+        arrived: &mut SkbList,
+    ) {
+        let receiver = &self.receiver;
+        let skb = Skb::new_linear(napi, packet.length, |bytes| {
+            // As many as the message has.
+            let _ = receiver.copy_inline(&mut inline, bytes);
+        });
+        let Some(skb) = skb else {
+            device.count_receive_dropped();
+            return;
+        };
+
+        // Behind what waits for its copy, to keep the order.
+        if let Err(arrival) = self.batch.add_ready(Arrival::Inline(skb, packet.meta)) {
+            self.copy(device, arrived);
+            // There is room in an empty batch.
+            let _ = self.batch.add_ready(arrival);
+        }
+    }
+
+    fn take_granted(
+        &mut self,
+        device: &NetDevice,
+        id: PacketId,
+        packet: &Packet,
+        arrived: &mut SkbList,
+    ) -> Result<(), Fault> {
+        let fragments = packet.fragments.as_slice();
+        let Some(buffer) = ReceiveBuffer::new(&mut self.pool, packet.length) else {
+            device.count_receive_dropped();
+            return self.finish(id, FinishStatus::NoMemory);
+        };
+
+        if !self.batch.has_room(fragments, &buffer) {
+            self.copy(device, arrived);
+        }
+        match self
+            .batch
+            .add(buffer, fragments, Arrival::Granted(id, packet.meta))
+        {
+            Ok(()) => Ok(()),
+            Err(_) => {
+                device.count_receive_dropped();
+                self.finish(id, FinishStatus::BadPacket)
+            }
+        }
+    }
+
+    /// Copies what waits and passes on all that has arrived.
+    fn copy(&mut self, device: &NetDevice, arrived: &mut SkbList) {
+        let (receiver, finished) = (&mut self.receiver, &mut self.finished);
+        let operations = self.batch.execute(|buffer, arrival, status| {
+            let (id, skb, meta) = match arrival {
+                Arrival::Inline(skb, meta) => (None, Ok(skb), meta),
+                Arrival::Granted(id, meta) => (Some(id), built(buffer, status), meta),
+            };
+            let status = match skb.and_then(|skb| prepared(skb, &meta, device)) {
+                Ok(skb) if device.is_running() => {
+                    device.count_received(skb.length());
+                    arrived.push(skb);
+                    FinishStatus::Ok
+                }
+                // Nobody listens: dropped without a word, as by a card that is down.
+                Ok(_) => FinishStatus::Ok,
+                Err(status) => {
+                    device.count_receive_dropped();
+                    status
+                }
+            };
+
+            if let Some(id) = id {
+                // The id was entered when the packet came, and there is a place for each.
+                let _ = receiver.finished(id, status);
+                let _ = finished.push_within_capacity((id, status));
+            }
+        });
+
+        if operations > 0 {
+            self.counters.copy_hypercalls += 1;
+            self.counters.copy_operations += u64::from(operations);
+        }
+    }
+
+    /// Copies the rest, gives ring space back and lets the send side tell of finished packets.
+    ///
+    /// FINISHes are published before the space, so that a peer which sees all its messages taken
+    /// and a FINISH missing knows that this side keeps the packet.
+    fn settle(
+        &mut self,
+        channel: &Channel<P>,
+        arrived: &mut SkbList,
+    ) -> Result<Notify, Fault> {
+        self.copy(&channel.device, arrived);
+
+        let was_stopped = channel.device.is_queue_stopped();
+        if let Some(side) = &mut *channel.send.lock() {
+            side.after_poll(&channel.device, self.finished.drain_all())?;
+        }
+        let notify = self.receiver.publish();
+
+        if notify == Notify::Needed {
+            self.events.notify();
+        }
+        if was_stopped && !channel.device.is_queue_stopped() {
+            return Ok(Notify::Needed);
+        }
+        Ok(notify)
+    }
+
+    fn finish(&mut self, id: PacketId, status: FinishStatus) -> Result<(), Fault> {
+        self.receiver.finished(id, status)?;
+        self.finished
+            .push_within_capacity((id, status))
+            .map_err(|_| Fault::Overcommitted(id))
+    }
+}
+
+/// Makes an sk_buff of a buffer whose copies have been tried.
+fn built(buffer: Option<ReceiveBuffer>, status: CopyStatus) -> Result<Skb, FinishStatus> {
+    if status != CopyStatus::Complete {
+        return Err(FinishStatus::CopyFailed);
+    }
+    buffer
+        .and_then(ReceiveBuffer::into_skb)
+        .ok_or(FinishStatus::NoMemory)
+}
+
+/// Makes a packet ready for the stack.
+fn prepared(mut skb: Skb, meta: &PacketMeta, device: &NetDevice) -> Result<Skb, FinishStatus> {
+    skb.set_meta(meta).map_err(|_| FinishStatus::BadPacket)?;
+    skb.set_received_by(device);
+    Ok(skb)
+}

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What `ethtool -S` shows of a channel.
+//!
+//! `send_` is towards the peer and `receive_` from it, for either side.
+
+use super::{
+    receive::{
+        PollCounters,
+        ReceiveSide, //
+    },
+    transmit::SendSide,
+};
+use crate::net::{
+    Poll,
+    Statistic, //
+};
+use netchannel2_core::stats::{
+    ReceiveCounters,
+    SendCounters, //
+};
+
+const DRIVER: [Statistic; 7] = [
+    "polls",
+    "spurious_polls",
+    "copy_hypercalls",
+    "copy_operations",
+    "queue_stops",
+    "send_no_memory",
+    "lent_pages",
+];
+
+const SEND: usize = SendCounters::NAMES.len();
+const RECEIVE: usize = ReceiveCounters::NAMES.len();
+
+/// How many statistics there are.
+pub const STATISTICS_COUNT: usize = SEND + RECEIVE + DRIVER.len();
+
+/// The names of a channel's statistics, in the order of their values.
+pub static STATISTICS: [Statistic; STATISTICS_COUNT] = names();
+
+const fn names() -> [Statistic; STATISTICS_COUNT] {
+    let mut names = [""; STATISTICS_COUNT];
+    let mut at = 0;
+
+    while at < STATISTICS_COUNT {
+        names[at] = if at < SEND {
+            SendCounters::LABELS[at]
+        } else if at < SEND + RECEIVE {
+            ReceiveCounters::LABELS[at - SEND]
+        } else {
+            DRIVER[at - SEND - RECEIVE]
+        };
+        at += 1;
+    }
+    names
+}
+
+/// The counters of all connections of a channel.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Totals {
+    send: SendCounters,
+    receive: ReceiveCounters,
+    poll: PollCounters,
+    stops: u64,
+    no_memory: u64,
+    lent: u64,
+}
+
+impl Totals {
+    pub(super) fn add_send<P: Poll>(&mut self, side: &SendSide<P>) {
+        self.send.add(side.counters());
+        self.stops = self.stops.wrapping_add(side.stops());
+        self.no_memory = self.no_memory.wrapping_add(side.no_memory());
+        self.lent = side.lent_pages();
+    }
+
+    pub(super) fn add_receive<P: Poll>(&mut self, side: &ReceiveSide<P>) {
+        let poll = side.poll_counters();
+
+        self.receive.add(side.counters());
+        self.poll.polls = self.poll.polls.wrapping_add(poll.polls);
+        self.poll.spurious_polls = self.poll.spurious_polls.wrapping_add(poll.spurious_polls);
+        self.poll.copy_hypercalls = self.poll.copy_hypercalls.wrapping_add(poll.copy_hypercalls);
+        self.poll.copy_operations = self.poll.copy_operations.wrapping_add(poll.copy_operations);
+    }
+
+    pub(super) fn write(&self, values: &mut [u64]) {
+        let driver = [
+            self.poll.polls,
+            self.poll.spurious_polls,
+            self.poll.copy_hypercalls,
+            self.poll.copy_operations,
+            self.stops,
+            self.no_memory,
+            self.lent,
+        ];
+        let all = self
+            .send
+            .values()
+            .into_iter()
+            .chain(self.receive.values())
+            .chain(driver);
+
+        for (value, counter) in values.iter_mut().zip(all) {
+            *value = counter;
+        }
+    }
+}

@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Event channels between this domain and a peer, with late EOI.
+//!
+//! Late EOI keeps an event channel masked from the moment its interrupt was taken until its work is
+//! done, so a peer cannot storm this domain with events (XSA-332, XSA-391).
+//!
+//! C header: [`include/xen/events.h`](srctree/include/xen/events.h)
+
+use crate::{
+    bindings,
+    context_of,
+    xenbus::Device, //
+};
+use core::ffi::c_void;
+use kernel::{
+    error::to_result,
+    ffi::{
+        c_int,
+        c_uint, //
+    },
+    prelude::*,
+    sync::{
+        aref::ARef,
+        atomic::{
+            Atomic,
+            Full, //
+        },
+        Arc, //
+    }, //
+};
+use netchannel2_core::units::EventPort;
+
+/// What takes the events of an [`EventChannel`].
+pub trait EventHandler: Send + Sync + 'static {
+    /// Called in interrupt context for every event.
+    ///
+    /// The channel stays masked until [`EventChannel::end_of_interrupt`].
+    fn event(&self);
+}
+
+/// Whether an event found something to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EventWork {
+    /// There was work.
+    Found,
+    /// There was none: the kernel delays the next event of a peer that keeps sending such.
+    Spurious,
+}
+
+/// A bound event channel.
+///
+/// # Invariants
+///
+/// `irq` is bound to the channel with [`Self::handle_irq`] and the address of `self.shared`'s
+/// contents as its context, until `self` is dropped.
+pub struct EventChannel<H: EventHandler> {
+    irq: c_uint,
+    shared: Arc<Shared<H>>,
+    /// Its path is the interrupt's name.
+    _device: ARef<Device>,
+}
+
+struct Shared<H: EventHandler> {
+    handler: Arc<H>,
+    /// 1 from an interrupt until its EOI.
+    unfinished: Atomic<u32>,
+}
+
+impl<H: EventHandler> EventChannel<H> {
+    /// Binds the port that the frontend `device` allocated for its backend.
+    ///
+    /// # Errors
+    ///
+    /// Those of `bind_evtchn_to_irqhandler_lateeoi()`; the port is closed then.
+    pub fn bind_local(device: &Device, port: EventPort, handler: Arc<H>) -> Result<Self> {
+        let shared = Shared::new(handler)?;
+        // SAFETY: The handler's context is kept alive by `Self::shared` until
+        // `unbind_from_irqhandler()` has returned, and so is the device, in which the name is,
+        // by `Self::_device`.
+        let irq = unsafe {
+            bindings::bind_evtchn_to_irqhandler_lateeoi(
+                port.get(),
+                Some(Self::handle_irq),
+                0,
+                device.name_ptr(),
+                context_of(&*shared),
+            )
+        };
+
+        Self::from_irq(irq, shared, device)
+    }
+
+    /// Binds to the peer's `port` as the backend of `device`.
+    ///
+    /// # Errors
+    ///
+    /// Those of `bind_interdomain_evtchn_to_irqhandler_lateeoi()`; `EINVAL` for a port that the
+    /// peer did not open for this domain.
+    pub fn bind_remote(device: &Device, port: EventPort, handler: Arc<H>) -> Result<Self> {
+        let shared = Shared::new(handler)?;
+        // SAFETY: As in `bind_local`; `device` is a valid xenbus device.
+        let irq = unsafe {
+            bindings::bind_interdomain_evtchn_to_irqhandler_lateeoi(
+                device.as_raw(),
+                port.get(),
+                Some(Self::handle_irq),
+                0,
+                device.name_ptr(),
+                context_of(&*shared),
+            )
+        };
+
+        Self::from_irq(irq, shared, device)
+    }
+
+    /// Sends an event to the peer.
+    pub fn notify(&self) {
+        // SAFETY: By the type invariant the irq is bound to an event channel.
+        unsafe { bindings::notify_remote_via_irq(self.irq as c_int) }
+    }
+
+    /// Lets the next event through, if one was taken since the last call.
+    pub fn end_of_interrupt(&self, work: EventWork) {
+        if self.shared.unfinished.xchg(0, Full) == 0 {
+            return;
+        }
+
+        let flags = match work {
+            EventWork::Found => 0,
+            EventWork::Spurious => bindings::XEN_EOI_FLAG_SPURIOUS,
+        };
+        // SAFETY: By the type invariant the irq is bound with late EOI; `unfinished` was 1, so
+        // exactly one EOI is owed.
+        unsafe { bindings::xen_irq_lateeoi(self.irq, flags) }
+    }
+
+    fn from_irq(irq: c_int, shared: Arc<Shared<H>>, device: &Device) -> Result<Self> {
+        if irq < 0 {
+            return Err(Error::from_errno(irq));
+        }
+        // INVARIANT: The caller bound `irq` with the address of `shared`.
+        Ok(Self {
+            irq: irq.unsigned_abs(),
+            shared,
+            _device: device.into(),
+        })
+    }
+
+    unsafe extern "C" fn handle_irq(_irq: c_int, context: *mut c_void) -> bindings::irqreturn_t {
+        // SAFETY: The context is the address of a `Shared<H>` that outlives the binding.
+        let shared = unsafe { &*context.cast::<Shared<H>>() };
+
+        shared.unfinished.xchg(1, Full);
+        shared.handler.event();
+        bindings::irqreturn_IRQ_HANDLED
+    }
+}
+
+impl<H: EventHandler> Shared<H> {
+    fn new(handler: Arc<H>) -> Result<Arc<Self>> {
+        Ok(Arc::new(
+            Self {
+                handler,
+                unfinished: Atomic::new(0),
+            },
+            GFP_KERNEL,
+        )?)
+    }
+}
+
+impl<H: EventHandler> Drop for EventChannel<H> {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariant irq and context are what was bound. The call waits for
+        // running handlers and closes the channel.
+        unsafe { bindings::unbind_from_irqhandler(self.irq, context_of(&*self.shared)) }
+    }
+}
+
+/// Allocates an event channel port that the backend of `device` may bind to.
+///
+/// # Errors
+///
+/// That of `EVTCHNOP_alloc_unbound`; `EINVAL` for a port beyond the protocol's range.
+pub fn allocate_for_peer(device: &Device) -> Result<EventPort> {
+    let mut port = 0;
+    // SAFETY: `port` is valid for a write.
+    let err =
+        unsafe { bindings::nc2_evtchn_alloc_unbound(device.otherend_id().get(), &mut port) };
+
+    to_result(err)?;
+    EventPort::new(port).ok_or_else(|| {
+        // SAFETY: The port was allocated above and is bound to no interrupt.
+        unsafe { bindings::nc2_evtchn_close(port) };
+        EINVAL
+    })
+}

@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Grant tables: lending pages to the peer and copying from pages that it lends.
+//!
+//! C header: [`include/xen/grant_table.h`](srctree/include/xen/grant_table.h)
+
+mod copy;
+mod map;
+mod run;
+
+pub use self::{
+    copy::{
+        CopyBatch,
+        CopyStatus, //
+    },
+    map::{
+        Access,
+        MappedPages, //
+    },
+    run::{
+        GrantRun,
+        StillGranted, //
+    },
+};

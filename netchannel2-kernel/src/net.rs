@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Net devices and what they carry.
+//!
+//! C header: [`include/linux/netdevice.h`](srctree/include/linux/netdevice.h)
+
+mod buffer;
+mod device;
+mod ethtool;
+mod napi;
+mod operations;
+mod page_pool;
+mod skb;
+
+pub use self::{
+    buffer::ReceiveBuffer,
+    device::{
+        Carrier,
+        MacAddress,
+        Mtu,
+        NetDevice,
+        Registration, //
+    },
+    ethtool::Statistic,
+    napi::{
+        Budget,
+        Completed,
+        EnabledNapi,
+        Napi,
+        NapiContext,
+        Poll, //
+    },
+    operations::{
+        More,
+        Operations,
+        Transmit, //
+    },
+    page_pool::PagePool,
+    skb::{
+        Skb,
+        SkbList, //
+    },
+};

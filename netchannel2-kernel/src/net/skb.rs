@@ -1,0 +1,290 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Socket buffers.
+//!
+//! C header: [`include/linux/skbuff.h`](srctree/include/linux/skbuff.h)
+
+use super::{
+    NapiContext,
+    NetDevice, //
+};
+use crate::bindings;
+use core::ptr::NonNull;
+use kernel::{
+    error::to_result,
+    prelude::*, //
+};
+use netchannel2_core::{
+    units::{
+        Bytes,
+        PacketLength, //
+    },
+    wire::{
+        Checksum,
+        Gso,
+        GsoKind,
+        PacketMeta, //
+    },
+};
+
+// CAST: bindgen makes signed numbers of these flags, which are bits of an unsigned field.
+const SKB_GSO_TCPV4: u32 = bindings::SKB_GSO_TCPV4 as u32;
+const SKB_GSO_TCPV6: u32 = bindings::SKB_GSO_TCPV6 as u32;
+const SKB_GSO_UDP_L4: u32 = bindings::SKB_GSO_UDP_L4 as u32;
+const SKB_GSO_DODGY: u32 = bindings::SKB_GSO_DODGY as u32;
+
+/// An owned `struct sk_buff`; dropping it counts as a lost packet for drop monitors.
+///
+/// # Invariants
+///
+/// The pointer is a valid sk_buff whose one user is this.
+pub struct Skb(NonNull<bindings::sk_buff>);
+
+// SAFETY: An sk_buff may be handed from one context to another.
+unsafe impl Send for Skb {}
+
+impl Skb {
+    /// Takes over an sk_buff; `None` for a null pointer.
+    ///
+    /// # Safety
+    ///
+    /// `raw` is null or an sk_buff that the caller owns.
+    pub(crate) unsafe fn from_raw(raw: *mut bindings::sk_buff) -> Option<Self> {
+        // INVARIANT: By the safety requirement.
+        NonNull::new(raw).map(Self)
+    }
+
+    pub(crate) fn as_raw(&self) -> *mut bindings::sk_buff {
+        self.0.as_ptr()
+    }
+
+    pub(crate) fn into_raw(self) -> *mut bindings::sk_buff {
+        let raw = self.as_raw();
+
+        core::mem::forget(self);
+        raw
+    }
+
+    /// Allocates a linear sk_buff and has `fill` write its `length` bytes, all of them.
+    ///
+    /// Returns `None` if there is no memory.
+    pub fn new_linear(
+        napi: &NapiContext<'_>,
+        length: PacketLength,
+        fill: impl FnOnce(&mut [u8]),
+    ) -> Option<Self> {
+        let bytes = length.get();
+        // SAFETY: The context proves that the caller is this instance's poll function.
+        let skb = unsafe { Self::from_raw(bindings::napi_alloc_skb(napi.as_raw(), bytes)) }?;
+
+        // SAFETY: The sk_buff is new and has `bytes` of tail room, which `skb_put()` returns. The
+        // memory is zeroed before a reference to it is made, so it is initialised.
+        let data = unsafe {
+            let start = bindings::skb_put(skb.as_raw(), bytes).cast::<u8>();
+
+            start.write_bytes(0, bytes as usize);
+            core::slice::from_raw_parts_mut(start, bytes as usize)
+        };
+        fill(data);
+        Some(skb)
+    }
+
+    /// Returns the packet's length.
+    pub fn length(&self) -> Bytes {
+        // SAFETY: By the type invariant.
+        Bytes::new(unsafe { bindings::nc2_skb_len(self.as_raw()) })
+    }
+
+    /// Copies bytes from `from` on into the whole of `into`.
+    ///
+    /// # Errors
+    ///
+    /// `EFAULT` if the packet is shorter.
+    pub fn copy_bits(&self, from: Bytes, into: &mut [u8]) -> Result {
+        let (offset, length) = (i32::try_from(from.get())?, i32::try_from(into.len())?);
+
+        // SAFETY: By the type invariant; `into` is valid for `length` bytes.
+        to_result(unsafe {
+            bindings::skb_copy_bits(self.as_raw(), offset, into.as_mut_ptr().cast(), length)
+        })
+    }
+
+    /// Returns what the stack says of checksum, segmentation and hash.
+    ///
+    /// # Errors
+    ///
+    /// `EOPNOTSUPP` for a kind of segmentation that the protocol does not have; the device does
+    /// not offer any such to the stack.
+    pub fn meta(&self) -> Result<PacketMeta> {
+        let raw = self.as_raw();
+        // SAFETY: By the type invariant, here and below.
+        let (size, kind) =
+            unsafe { (bindings::nc2_skb_gso_size(raw), bindings::nc2_skb_gso_type(raw)) };
+        // SAFETY: As above.
+        let partial = unsafe { bindings::nc2_skb_checksum_is_partial(raw) };
+        let checksum = if partial {
+            // SAFETY: As above; start and offset are valid for partial checksums.
+            let (start, offset) = unsafe {
+                (
+                    bindings::nc2_skb_checksum_start(raw),
+                    bindings::nc2_skb_checksum_offset(raw),
+                )
+            };
+            Checksum::Partial {
+                start: u16::try_from(start)?,
+                offset: u16::try_from(offset)?,
+            }
+        // SAFETY: As above.
+        } else if unsafe { bindings::nc2_skb_checksum_is_verified(raw) } {
+            Checksum::Valid
+        } else {
+            Checksum::None
+        };
+        let gso = match (u16::try_from(size)?, kind) {
+            (0, _) => None,
+            (size, kind) if kind & SKB_GSO_TCPV4 != 0 => Some(Gso {
+                kind: GsoKind::TcpV4,
+                size,
+            }),
+            (size, kind) if kind & SKB_GSO_TCPV6 != 0 => Some(Gso {
+                kind: GsoKind::TcpV6,
+                size,
+            }),
+            _ => return Err(EOPNOTSUPP),
+        };
+
+        Ok(PacketMeta {
+            checksum,
+            gso,
+            hash: None,
+        })
+    }
+
+    /// Tells the stack what the peer says of checksum and segmentation.
+    ///
+    /// What the peer says is checked against the packet again: a partial checksum must lie in the
+    /// linear part, and segmentation is marked as coming from an untrusted source.
+    ///
+    /// # Errors
+    ///
+    /// `EPROTO` if a partial checksum does not lie inside the packet.
+    pub fn set_meta(&mut self, meta: &PacketMeta) -> Result {
+        let raw = self.as_raw();
+
+        match meta.checksum {
+            Checksum::None => {}
+            // SAFETY: By the type invariant, here and below.
+            Checksum::Valid => unsafe { bindings::nc2_skb_set_checksum_verified(raw) },
+            Checksum::Partial { start, offset } => {
+                // SAFETY: As above. The call checks that both lie in the linear part.
+                if !unsafe { bindings::skb_partial_csum_set(raw, start, offset) } {
+                    return Err(EPROTO);
+                }
+            }
+        }
+        if let Some(Gso { kind, size }) = meta.gso {
+            let kind = match kind {
+                GsoKind::TcpV4 => SKB_GSO_TCPV4,
+                GsoKind::TcpV6 => SKB_GSO_TCPV6,
+                GsoKind::UdpL4 => SKB_GSO_UDP_L4,
+            };
+
+            // SAFETY: As above.
+            unsafe {
+                bindings::nc2_skb_set_gso(raw, u32::from(size), kind | SKB_GSO_DODGY)
+            };
+        }
+        Ok(())
+    }
+
+    /// Makes the packet one that `device` has received.
+    pub fn set_received_by(&mut self, device: &NetDevice) {
+        // SAFETY: Both are valid; a packet has at least an Ethernet header, `PacketLength::MIN`.
+        unsafe {
+            let protocol = bindings::eth_type_trans(self.as_raw(), device.as_raw());
+
+            bindings::nc2_skb_set_protocol(self.as_raw(), protocol);
+        }
+    }
+
+    /// Frees the packet as one that was sent.
+    pub fn consume(self) {
+        // SAFETY: By the type invariant; ownership ends here.
+        unsafe { bindings::nc2_skb_consume(self.into_raw()) }
+    }
+}
+
+impl Drop for Skb {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariant; ownership ends here.
+        unsafe { bindings::nc2_skb_free(self.as_raw()) }
+    }
+}
+
+/// A first-in, first-out list of packets, linked through the packets themselves.
+///
+/// # Invariants
+///
+/// `first` is null, or the first of a chain of owned sk_buffs through `next`, the last of which is
+/// `last` and has a null `next`.
+pub struct SkbList {
+    first: *mut bindings::sk_buff,
+    last: *mut bindings::sk_buff,
+}
+
+impl SkbList {
+    /// Creates an empty list.
+    pub fn new() -> Self {
+        // INVARIANT: Empty.
+        Self {
+            first: core::ptr::null_mut(),
+            last: core::ptr::null_mut(),
+        }
+    }
+
+    /// Appends `skb`.
+    pub fn push(&mut self, skb: Skb) {
+        let raw = skb.into_raw();
+
+        // SAFETY: `raw` was owned by `skb`, `last` is owned by the list.
+        unsafe {
+            bindings::nc2_skb_set_next(raw, core::ptr::null_mut());
+            if self.first.is_null() {
+                self.first = raw;
+            } else {
+                bindings::nc2_skb_set_next(self.last, raw);
+            }
+        }
+        // INVARIANT: `raw` is the new end of the chain.
+        self.last = raw;
+    }
+
+    /// Takes the first packet.
+    pub fn pop(&mut self) -> Option<Skb> {
+        let raw = self.first;
+
+        if raw.is_null() {
+            return None;
+        }
+        // SAFETY: By the type invariant `raw` is owned by the list, and from here by the caller.
+        unsafe {
+            self.first = bindings::nc2_skb_next(raw);
+            bindings::nc2_skb_set_next(raw, core::ptr::null_mut());
+            Skb::from_raw(raw)
+        }
+    }
+}
+
+impl Default for SkbList {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Drop for SkbList {
+    fn drop(&mut self) {
+        while let Some(skb) = self.pop() {
+            drop(skb);
+        }
+    }
+}

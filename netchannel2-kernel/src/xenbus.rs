@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Xenbus: the drivers and devices that xenstore announces.
+//!
+//! C header: [`include/xen/xenbus.h`](srctree/include/xen/xenbus.h)
+
+mod device;
+mod driver;
+mod rebind;
+mod store;
+mod transaction;
+mod watch;
+
+pub use self::{
+    device::Device,
+    driver::{
+        Adapter,
+        Afterwards,
+        Backend,
+        Driver,
+        Frontend,
+        Side, //
+    },
+    rebind::hand_to_next_driver,
+    store::{
+        Directory,
+        Text, //
+    },
+    transaction::{
+        in_transaction,
+        Transaction, //
+    },
+    watch::{
+        Watch,
+        WatchHandler, //
+    },
+};

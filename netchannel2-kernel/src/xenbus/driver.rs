@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Xenbus drivers, on the pattern of `kernel::driver`.
+
+use super::Device;
+use crate::bindings;
+use core::{
+    marker::PhantomData,
+    mem::offset_of,
+    ptr::null_mut, //
+};
+use kernel::{
+    device::{
+        Bound,
+        BoundInternal,
+        Core,
+        CoreInternal, //
+    },
+    driver::{
+        DriverLayout,
+        RegistrationOps, //
+    },
+    error::{
+        from_result,
+        to_result, //
+    },
+    ffi::{
+        c_char,
+        c_int, //
+    },
+    prelude::*,
+    types::Opaque,
+    ThisModule, //
+};
+use netchannel2_core::handshake::state::XenbusState;
+
+/// A driver for one xenbus device type.
+pub trait Driver: 'static {
+    /// Which of the two buses the driver is on.
+    type Side: Side;
+
+    /// The private data of a bound device.
+    type Data: Send + Sync + 'static;
+
+    /// Takes a device, or declines it with `ENODEV` so that the next driver is asked.
+    fn probe(device: &Device<Core<'_>>) -> impl PinInit<Self::Data, Error>;
+
+    /// Called by xenwatch when the other end changed its state, and once after the probe.
+    fn otherend_changed(
+        device: &Device<Bound>,
+        data: Pin<&Self::Data>,
+        state: XenbusState,
+    ) -> Afterwards;
+
+    /// Called after the domain was restored or migrated, with all that Xen shared gone.
+    ///
+    /// # Errors
+    ///
+    /// The driver core logs them; the device stays bound.
+    fn resume(device: &Device<Bound>, data: Pin<&Self::Data>) -> Result;
+
+    /// Called before the device is unbound and its data dropped; no callback runs any more.
+    fn unbind(device: &Device<Core<'_>>, data: Pin<&Self::Data>);
+}
+
+/// What becomes of a device after its other end changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Afterwards {
+    /// It stays.
+    Stay,
+    /// It is removed: a backend device whose frontend is gone for good.
+    Unregister,
+}
+
+/// A xenbus bus: [`Frontend`] or [`Backend`].
+///
+/// # Safety
+///
+/// `REGISTER` is one of xenbus' two registration functions.
+pub unsafe trait Side: 'static {
+    /// The bus's registration function.
+    #[doc(hidden)]
+    const REGISTER: Register;
+}
+
+#[doc(hidden)]
+pub struct Register(
+    unsafe extern "C" fn(
+        *mut bindings::xenbus_driver,
+        *mut bindings::module,
+        *const c_char,
+    ) -> c_int,
+);
+
+/// The bus of frontend devices.
+pub enum Frontend {}
+/// The bus of backend devices.
+pub enum Backend {}
+
+// SAFETY: The function is xenbus' own for frontends.
+unsafe impl Side for Frontend {
+    const REGISTER: Register = Register(bindings::__xenbus_register_frontend);
+}
+
+// SAFETY: The function is xenbus' own for backends.
+unsafe impl Side for Backend {
+    const REGISTER: Register = Register(bindings::__xenbus_register_backend);
+}
+
+/// The adapter between [`Driver`] and `kernel::driver::Registration`, for devices of type `vif`.
+pub struct Adapter<T: Driver>(PhantomData<T>);
+
+// SAFETY:
+// - `bindings::xenbus_driver` is a C type declared as `repr(C)`.
+// - `T::Data` is the type of the driver's device private data.
+// - `struct xenbus_driver` embeds a `struct device_driver` at `DEVICE_DRIVER_OFFSET`.
+unsafe impl<T: Driver> DriverLayout for Adapter<T> {
+    type DriverType = bindings::xenbus_driver;
+    type DriverData<'bound> = T::Data;
+    const DEVICE_DRIVER_OFFSET: usize = offset_of!(bindings::xenbus_driver, driver);
+}
+
+// SAFETY: A call to `unregister` for a given instance of `DriverType` is valid if a preceding call
+// to `register` has been successful.
+unsafe impl<T: Driver> RegistrationOps for Adapter<T> {
+    unsafe fn register(
+        driver: &Opaque<bindings::xenbus_driver>,
+        name: &'static CStr,
+        _module: &'static ThisModule,
+    ) -> Result {
+        let raw = driver.get();
+
+        // SAFETY: The fields of `struct xenbus_driver` may be set before registration.
+        unsafe {
+            (*raw).name = name.as_char_ptr();
+            (*raw).ids = VIF_IDS.0.as_ptr();
+            // The state that a device is left in is the driver's decision: a device handed to
+            // the next driver must not be announced as closed.
+            (*raw).allow_rebind = true;
+            (*raw).not_essential = true;
+            (*raw).probe = Some(Self::probe_callback);
+            (*raw).otherend_changed = Some(Self::otherend_changed_callback);
+            (*raw).remove = Some(Self::remove_callback);
+            (*raw).resume = Some(Self::resume_callback);
+        }
+
+        // With no owner, bound devices do not pin the module: `rmmod` unbinds them, as it does
+        // for the drivers of a card. All that runs module code ends in `driver_unregister()`.
+        //
+        // SAFETY: `raw` stays pinned and valid until `unregister`; `name` lives for ever.
+        to_result(unsafe { (T::Side::REGISTER.0)(raw, null_mut(), name.as_char_ptr()) })
+    }
+
+    unsafe fn unregister(driver: &Opaque<bindings::xenbus_driver>) {
+        // SAFETY: `driver` was registered.
+        unsafe { bindings::xenbus_unregister_driver(driver.get()) }
+    }
+}
+
+impl<T: Driver> Adapter<T> {
+    unsafe extern "C" fn probe_callback(
+        raw: *mut bindings::xenbus_device,
+        _id: *const bindings::xenbus_device_id,
+    ) -> c_int {
+        // SAFETY: xenbus calls with a valid device that stays so for the call.
+        let device = unsafe { &*raw.cast::<Device<CoreInternal<'_>>>() };
+
+        from_result(|| {
+            device.as_ref().set_drvdata(T::probe(device))?;
+            Ok(0)
+        })
+    }
+
+    unsafe extern "C" fn otherend_changed_callback(
+        raw: *mut bindings::xenbus_device,
+        state: bindings::xenbus_state,
+    ) {
+        // SAFETY: The watch that calls this is set after a successful probe and taken away, with
+        // its running callbacks awaited, before `remove`: the device is bound throughout.
+        let device = unsafe { &*raw.cast::<Device<BoundInternal>>() };
+        // SAFETY: As above, so `set_drvdata` was called with `T::Data` and the device is bound.
+        let data = unsafe { device.as_ref().drvdata_borrow::<T::Data>() };
+
+        match T::otherend_changed(device, data, XenbusState::from_wire(state)) {
+            Afterwards::Stay => {}
+            // SAFETY: xenbus registered the device, and xenwatch, which this is, is the one thread
+            // that removes xenbus devices. `data`, which this drops, is not used any more.
+            Afterwards::Unregister => unsafe {
+                kernel::bindings::device_unregister(device.as_raw_device())
+            },
+        }
+    }
+
+    unsafe extern "C" fn resume_callback(raw: *mut bindings::xenbus_device) -> c_int {
+        // SAFETY: xenbus resumes bound devices only, under the device lock.
+        let device = unsafe { &*raw.cast::<Device<BoundInternal>>() };
+        // SAFETY: As above.
+        let data = unsafe { device.as_ref().drvdata_borrow::<T::Data>() };
+
+        from_result(|| T::resume(device, data).map(|()| 0))
+    }
+
+    unsafe extern "C" fn remove_callback(raw: *mut bindings::xenbus_device) {
+        // SAFETY: xenbus calls with a valid device, after a successful probe.
+        let device = unsafe { &*raw.cast::<Device<CoreInternal<'_>>>() };
+        // SAFETY: The probe succeeded, so `set_drvdata` was called with `T::Data`; it is dropped
+        // after this call.
+        let data = unsafe { device.as_ref().drvdata_borrow::<T::Data>() };
+
+        T::unbind(device, data);
+    }
+}
+
+/// `vif` and the empty entry that ends the table.
+struct Ids([bindings::xenbus_device_id; 2]);
+
+// SAFETY: The table is never written.
+unsafe impl Sync for Ids {}
+
+static VIF_IDS: Ids = Ids([device_id(b"vif"), device_id(b"")]);
+
+const fn device_id(name: &[u8]) -> bindings::xenbus_device_id {
+    let mut devicetype = [0; 32];
+    let mut at = 0;
+
+    while at < name.len() {
+        devicetype[at] = name[at] as c_char;
+        at += 1;
+    }
+    bindings::xenbus_device_id { devicetype }
+}

@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! `netchannel2_front.ko`: the guest's end of Netchannel 2.
+//!
+//! | module | subject |
+//! |---|---|
+//! | [`driver`] | the xenbus driver: probe, changes of the backend, resume, unbinding |
+//! | [`vif`] | one network interface: its net device and its queue |
+//! | [`lifecycle`] | connecting and disconnecting, as the backend's state asks for |
+//! | [`classic`] | a backend that has only `xen-netback`: the vif goes to `xen-netfront` |
+
+#![forbid(unsafe_code)]
+
+mod classic;
+mod driver;
+mod lifecycle;
+mod vif;
+
+use driver::Netfront;
+use kernel::{
+    driver::Registration,
+    prelude::*,
+    ThisModule, //
+};
+use netchannel2_kernel::{
+    is_xen_domain,
+    work::{
+        ModuleQueue,
+        Running, //
+    },
+    xenbus::Adapter, //
+};
+
+/// Runs what must not run in interrupts or under xenbus' locks.
+static QUEUE: ModuleQueue = ModuleQueue::new();
+
+/// The module; the fields are dropped in this order.
+struct NetfrontModule {
+    _driver: Option<Pin<KBox<Registration<Adapter<Netfront>>>>>,
+    _queue: Running,
+}
+
+impl kernel::Module for NetfrontModule {
+    fn init(module: &'static ThisModule) -> Result<Self> {
+        let queue = QUEUE.start(c"netchannel2_front")?;
+        let driver = if is_xen_domain() {
+            Some(KBox::try_pin_init(
+                Registration::new(c"netchannel2_front", module),
+                GFP_KERNEL,
+            )?)
+        } else if cfg!(CONFIG_KUNIT = "y") {
+            pr_info!("not a Xen domain: only the tests are here\n");
+            None
+        } else {
+            pr_err!("not a Xen domain\n");
+            return Err(ENODEV);
+        };
+
+        Ok(Self {
+            _driver: driver,
+            _queue: queue,
+        })
+    }
+}
+
+module! {
+    type: NetfrontModule,
+    name: "netchannel2_front",
+    authors: ["The Netchannel 2 developers"],
+    description: "Netchannel 2: Xen network frontend",
+    license: "GPL",
+    alias: ["xen:vif"],
+    params: {
+        inline_max: u16 {
+            default: 256,
+            description: "Longest packet from the guest that travels in its message, 0 to 2048 bytes",
+        },
+    },
+}

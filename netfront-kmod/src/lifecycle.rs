@@ -1,0 +1,279 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Connecting and disconnecting, as the states of both ends ask for.
+//!
+//! What is to be done is decided by `netchannel2_core::handshake::state`; all of it runs under the
+//! lock of [`Life`], in xenwatch, in the module's work queue, or in the thread that unbinds.
+
+use crate::{
+    classic,
+    vif::Vif, //
+};
+use kernel::{
+    fmt::Arguments,
+    prelude::*,
+    str::CString,
+    sync::Arc,
+    time::{
+        delay::fsleep,
+        Delta, //
+    },
+};
+use netchannel2_core::{
+    error::{
+        AccessError,
+        HandshakeError, //
+    },
+    handshake::{
+        state::{
+            frontend,
+            FrontendAction,
+            Phase,
+            XenbusState, //
+        },
+        Answer,
+        Offer, //
+    },
+    segment::Thresholds,
+    units::InlineLength,
+    wire::Features,
+};
+use netchannel2_kernel::{
+    channel::{
+        Connection,
+        Link,
+        Role, //
+    },
+    event,
+    net::Registration,
+    ring::QueueMemory,
+    xenbus::{
+        in_transaction,
+        Directory, //
+    },
+};
+
+/// How often, every 10 ms, unbinding looks whether the backend has followed: for 5 seconds.
+const PATIENCE: u32 = 500;
+
+/// How far a vif is, and what it holds meanwhile.
+#[derive(Default)]
+pub(crate) struct Life {
+    phase: Option<Phase>,
+    /// The backend's directory in xenstore.
+    otherend: Option<CString>,
+    link: Option<Link<Vif>>,
+    registration: Option<Registration<Vif>>,
+    /// The device is being given to the next driver.
+    handing_over: bool,
+}
+
+/// What this frontend can do.
+fn abilities() -> Offer {
+    Offer {
+        features: Features::empty(),
+        ..Offer::full()
+    }
+}
+
+/// Registers the net device and asks the backend for an offer.
+///
+/// # Errors
+///
+/// Those of registration.
+pub(crate) fn start(vif: &Arc<Vif>, otherend: CString) -> Result {
+    let registration = Registration::new(vif.netdev.clone(), vif.clone())?;
+    let mut life = vif.life.lock();
+
+    life.registration = Some(registration);
+    life.otherend = Some(otherend);
+    enter(vif, &mut life, Phase::Initialising);
+    Ok(())
+}
+
+/// Does what the backend's new state asks for.
+pub(crate) fn backend_changed(vif: &Arc<Vif>, state: XenbusState) {
+    let mut life = vif.life.lock();
+    let Some(phase) = life.phase else {
+        return;
+    };
+
+    match frontend(phase, state) {
+        FrontendAction::Nothing => {}
+        FrontendAction::Connect => offered(vif, &mut life),
+        FrontendAction::Reopen | FrontendAction::Reconnect => {
+            disconnect(&mut life);
+            enter(vif, &mut life, Phase::Initialising);
+            offered(vif, &mut life);
+        }
+        FrontendAction::CarrierOn => {
+            drop(life);
+            // Not under the lock: this takes the network's own.
+            vif.netdev.notify_peers();
+        }
+        FrontendAction::Disconnect => {
+            disconnect(&mut life);
+            enter(vif, &mut life, Phase::Closed);
+        }
+    }
+}
+
+/// Ends a failed connection.
+pub(crate) fn attend(vif: &Arc<Vif>) {
+    let mut life = vif.life.lock();
+
+    if life.phase.is_none() {
+        return;
+    }
+    if let Some(fault) = vif.channel.take_fault() {
+        if life.link.is_some() {
+            fail(vif, &mut life, format_args!("{fault}"));
+        }
+    }
+}
+
+/// Starts anew after the domain was restored, when what was shared is gone.
+pub(crate) fn resume(vif: &Arc<Vif>, otherend: CString) {
+    let mut life = vif.life.lock();
+
+    disconnect(&mut life);
+    life.otherend = Some(otherend);
+    enter(vif, &mut life, Phase::Initialising);
+}
+
+/// Takes everything down before the device is unbound.
+pub(crate) fn unbind(vif: &Arc<Vif>) {
+    let mut life = vif.life.lock();
+
+    disconnect(&mut life);
+    life.phase = None;
+    let registration = life.registration.take();
+    let otherend = life.otherend.take();
+    let handing_over = life.handing_over;
+    drop(life);
+
+    drop(registration);
+    if handing_over {
+        return;
+    }
+
+    // The backend follows each step: it is closed when this returns, ready for the next driver.
+    let _ = vif.device.switch_state(XenbusState::Closing);
+    await_backend(vif, otherend.as_deref(), |state| {
+        !matches!(state, XenbusState::Connected | XenbusState::InitWait)
+    });
+    let _ = Answer::remove_from(&mut vif.device.store());
+    let _ = vif.device.switch_state(XenbusState::Closed);
+    await_backend(vif, otherend.as_deref(), |state| state != XenbusState::Closing);
+}
+
+fn await_backend(vif: &Vif, otherend: Option<&CStr>, is_there: fn(XenbusState) -> bool) {
+    let Some(otherend) = otherend else {
+        return;
+    };
+
+    for _ in 0..PATIENCE {
+        if is_there(vif.device.read_state(otherend)) {
+            return;
+        }
+        fsleep(Delta::from_millis(10));
+    }
+}
+
+/// Connects to a backend that is ready, or gives the device away if it is not one of ours.
+fn offered(vif: &Arc<Vif>, life: &mut Life) {
+    match connect(vif, life) {
+        Ok(link) => {
+            life.link = Some(link);
+            enter(vif, life, Phase::Connected);
+            dev_info!(vif.device, "connected\n");
+        }
+        Err(Refusal::NoOffer) => {
+            dev_info!(vif.device, "the host has no Netchannel 2: giving the vif to xen-netfront\n");
+            life.handing_over = true;
+            classic::hand_over(vif);
+        }
+        Err(Refusal::Offer(error)) => fail(vif, life, format_args!("{error}")),
+        Err(Refusal::Setup(what, error)) => {
+            fail(vif, life, fmt!("cannot set up the queue: {what}: {error:?}"));
+        }
+    }
+}
+
+/// Why a connection does not come about.
+enum Refusal {
+    /// The backend makes no offer.
+    NoOffer,
+    /// The backend's offer breaks a rule.
+    Offer(HandshakeError),
+    /// A step failed.
+    Setup(&'static str, Error),
+}
+
+fn connect(vif: &Arc<Vif>, life: &Life) -> Result<Link<Vif>, Refusal> {
+    let step = |what| move |error| Refusal::Setup(what, error);
+    let otherend = life.otherend.as_deref().ok_or(step("backend")(ENODEV))?;
+    let negotiated = Offer::read_from(&Directory::new(otherend))
+        .map_err(|error| match error {
+            AccessError::Handshake(error) => Refusal::Offer(error),
+            AccessError::Store(error) => Refusal::Setup("reading the offer", error),
+        })?
+        .ok_or(Refusal::NoOffer)?
+        .answer(&abilities())
+        .map_err(Refusal::Offer)?;
+    let device = &vif.device;
+    let memory = QueueMemory::grant(device, negotiated.order).map_err(step("granting rings"))?;
+    let memory = Arc::new(memory, GFP_KERNEL).map_err(|_| step("memory")(ENOMEM))?;
+    let port = event::allocate_for_peer(device).map_err(step("allocating event-channel"))?;
+    let events = event::EventChannel::bind_local(device, port, vif.channel.napi().clone())
+        .map_err(step("binding event-channel"))?;
+    let events = Arc::new(events, GFP_KERNEL).map_err(|_| step("memory")(ENOMEM))?;
+    let endpoint = memory.endpoint(port).ok_or(step("endpoint")(EINVAL))?;
+    let answer = Answer {
+        negotiated,
+        queues: [endpoint],
+    };
+
+    in_transaction(|transaction| answer.write_to(&mut device.store().within(transaction)))
+        .map_err(step("writing the answer"))?;
+    vif.channel
+        .connect(
+            Connection {
+                role: Role::Frontend,
+                peer: device.otherend_id(),
+                memory,
+                events,
+                features: negotiated.features,
+                thresholds: thresholds(),
+            },
+            vif.clone(),
+        )
+        .map_err(step("starting the queue"))
+}
+
+fn thresholds() -> Thresholds {
+    let inline_max = InlineLength::new(crate::module_parameters::inline_max.value());
+
+    Thresholds {
+        inline_max: inline_max.unwrap_or(InlineLength::MAX),
+    }
+}
+
+/// Says the one line of what was wrong, and closes.
+fn fail(vif: &Vif, life: &mut Life, what: Arguments<'_>) {
+    dev_err!(vif.device, "closing the channel: {what}\n");
+    disconnect(life);
+    enter(vif, life, Phase::Failed);
+}
+
+fn disconnect(life: &mut Life) {
+    if let Some(link) = life.link.take() {
+        link.disconnect();
+    }
+}
+
+fn enter(vif: &Vif, life: &mut Life, phase: Phase) {
+    life.phase = Some(phase);
+    // The kernel has reported an error in xenstore; a directory that is gone is none.
+    let _ = vif.device.switch_state(phase.state());
+}
