@@ -57,7 +57,7 @@ pub enum EventWork {
 pub struct EventChannel<H: EventHandler> {
     irq: c_uint,
     shared: Arc<Shared<H>>,
-    /// Its path is the interrupt's name.
+    /// Its name is the interrupt's.
     _device: ARef<Device>,
 }
 

@@ -67,8 +67,8 @@ struct Link {
 ///
 /// # Invariants
 ///
-/// * From `head`, `free` links lead through every slot that is [`State::Free`], and no other.
-/// * A chain's links lead through its slots, all [`State::Taken`] or [`State::Condemned`].
+/// * From `head`, `free` links lead through every slot that is free, and no other.
+/// * A chain's links lead through its slots, all of them taken or condemned.
 /// * `free`, `quarantined` count the slots in those states.
 #[derive(Debug)]
 pub struct SlotPool<const N: usize> {

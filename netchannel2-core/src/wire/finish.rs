@@ -58,10 +58,13 @@ pub struct RawFinishEntry {
 
 static_assertions::const_assert_eq!(size_of::<RawFinishEntry>(), 4);
 
-/// The size of a full FINISH.
-pub(super) const MAX_SIZE: u16 = HEADER_SIZE + MAX_FINISHES * ENTRY_SIZE;
-
 const ENTRY_SIZE: u16 = 4;
+
+// A full FINISH is the longest head.
+static_assertions::const_assert_eq!(
+    super::MAX_HEAD,
+    HEADER_SIZE as usize + MAX_FINISHES as usize * ENTRY_SIZE as usize
+);
 
 /// What became of a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -12,7 +12,6 @@ use zerocopy_derive::{
 };
 
 use super::{
-    finish,
     fragments::RawFragment,
     packet::RawPacket,
     HEADER_SIZE,
@@ -173,7 +172,6 @@ static_assertions::const_assert_eq!(core::mem::offset_of!(RawPacket, fragments),
 static_assertions::const_assert!(
     MAX_HEAD >= RawPacket::SIZE as usize + MAX_FRAGMENTS as usize * RawFragment::SIZE as usize
 );
-static_assertions::const_assert!(MAX_HEAD >= finish::MAX_SIZE as usize);
 
 #[cfg(test)]
 mod tests {

@@ -43,11 +43,6 @@ impl Memory {
         }
     }
 
-    /// Returns a byte.
-    pub(crate) fn byte(&self, at: usize) -> u8 {
-        self.bytes[at].load(Ordering::Relaxed)
-    }
-
     /// Writes a message's bytes, as the peer may.
     pub(crate) fn put(&self, at: usize, bytes: &[u8]) {
         for (place, byte) in self.bytes[at..at + bytes.len()].iter().zip(bytes) {

@@ -20,6 +20,7 @@ use netchannel2_core::{
     },
     ring::{
         Rearm,
+        SharedRing,
         Space, //
     },
     units::{
@@ -29,6 +30,7 @@ use netchannel2_core::{
         PacketId,
         PacketLength,
         PageOffset,
+        RingIndex,
         RingOrder, //
     },
     wire::{
@@ -229,15 +231,22 @@ fn poll(side: &mut Side<'_>, peer: &mut Side<'_>) {
     let blocked = side.send();
     peer.event |= side.receiver.publish().is_needed();
     peer.event |= side.sender.publish().unwrap().is_needed();
-    if blocked == Err(SendError::RingFull) || side.sender.queued_finishes() > 0 {
-        if side.sender.arm_space().unwrap() == Space::Available {
-            side.event = true;
-        }
+    let is_short = blocked == Err(SendError::RingFull) || side.sender.queued_finishes() > 0;
+    if is_short && side.sender.arm_space().unwrap() == Space::Available {
+        side.event = true;
     }
     match side.receiver.arm().unwrap() {
         Rearm::Idle => side.asleep = true,
         Rearm::MoreWork => side.event = true,
     }
+}
+
+/// Leaves a side that shows what it did, and sleeps only with nothing left to do of its own.
+fn rest(side: &mut Side<'_>, peer: &mut Side<'_>) {
+    peer.event |= side.receiver.publish().is_needed();
+    peer.event |= side.sender.publish().unwrap().is_needed();
+    side.asleep &=
+        side.owed.is_empty() && side.waiting.is_empty() && side.sender.queued_finishes() == 0;
 }
 
 /// Lets the sides run by nothing but their events until all is received and finished.
@@ -254,8 +263,20 @@ fn settle(sides: &mut [Side<'_>; 2]) {
             break;
         }
     }
+    let states = sides.each_ref().map(|side| {
+        (
+            (side.event, side.asleep),
+            side.waiting.front().map(|sent| (sent.way, sent.length)),
+            side.in_flight.len(),
+            side.unfinished.len(),
+            side.sender.queued_finishes(),
+        )
+    });
     for side in sides {
-        assert!(side.waiting.is_empty(), "asleep with packets to send");
+        assert!(
+            side.waiting.is_empty(),
+            "asleep with packets to send: {states:?}"
+        );
         assert!(side.in_flight.is_empty(), "asleep with packets to receive");
         assert!(side.unfinished.is_empty(), "asleep with packets unfinished");
         assert_eq!(side.sender.outstanding().count(), 0);
@@ -306,11 +327,9 @@ proptest! {
                 _ => poll(side, peer),
             }
         }
-        for side in &mut sides {
-            // Whoever has something to do of its own does not sleep.
-            side.asleep &= side.owed.is_empty() && side.waiting.is_empty();
-            side.event |= !side.asleep;
-        }
+        let [a, b] = &mut sides;
+        rest(a, b);
+        rest(b, a);
         settle(&mut sides);
     }
 }
@@ -327,6 +346,14 @@ fn connected(rings: &[Memory; 2], packets: u32) -> [Side<'_>; 2] {
 
 fn rings() -> [Memory; 2] {
     [Memory::new(RingOrder::MIN), Memory::new(RingOrder::MIN)]
+}
+
+/// Returns bytes of a ring, as its other side may see them.
+fn bytes(memory: &Memory, at: u32, count: usize) -> Vec<u8> {
+    let mut bytes = vec![0; count];
+    let at = RingIndex::new(at).offset(memory.order());
+    memory.read(at, &mut bytes);
+    bytes
 }
 
 fn granted(sender: &mut Sender<&Memory>) -> Result<PacketId, SendError> {
@@ -397,12 +424,9 @@ fn the_first_message_says_what_is_allowed_and_no_other_does() {
     inline(&mut sender).unwrap();
     let _ = sender.publish().unwrap();
     // Overwrite SET_MAX_PACKETS by the packet behind it.
-    let packet: Vec<u8> = (16..16 + 96).map(|at| rings[0].byte(at)).collect();
+    let packet = bytes(&rings[0], 16, 96);
     rings[0].put(0, &packet);
-    assert_eq!(
-        receiver.next().err(),
-        Some(Violation::NotReady { kind: 2 })
-    );
+    assert_eq!(receiver.next().err(), Some(Violation::NotReady { kind: 2 }));
 
     let rings = self::rings();
     let mut receiver = Receiver::new(&rings[0], credit(1), Features::all());
@@ -412,7 +436,7 @@ fn the_first_message_says_what_is_allowed_and_no_other_does() {
     assert!(matches!(receiver.next(), Ok(Some(Event::Ready(_)))));
     inline(&mut sender).unwrap();
     let _ = sender.publish().unwrap();
-    let first: Vec<u8> = (0..16).map(|at| rings[0].byte(at)).collect();
+    let first = bytes(&rings[0], 0, 16);
     rings[0].put(16, &first);
     assert_eq!(receiver.next().err(), Some(Violation::CreditTwice));
 }
@@ -484,10 +508,7 @@ fn a_packet_that_is_kept_is_found_out() {
     let id = granted(&mut a.sender).unwrap();
     let _ = a.sender.publish().unwrap();
     assert_eq!(a.sender.missing_finish(), Ok(None));
-    assert!(matches!(
-        b.receiver.next(),
-        Ok(Some(Event::Packet(_, _)))
-    ));
+    assert!(matches!(b.receiver.next(), Ok(Some(Event::Packet(_, _)))));
     assert_eq!(a.sender.missing_finish(), Ok(None));
     let _ = b.receiver.publish();
     assert_eq!(a.sender.missing_finish(), Ok(Some(id)));
@@ -548,7 +569,10 @@ fn what_is_left_out_is_zero() {
     };
     let mut bytes = [1; 101];
     b.receiver.copy_inline(&mut inline, &mut bytes).unwrap();
-    assert!(bytes.iter().zip(0..).all(|(byte, at)| *byte == if at < 20 { 9 } else { 0 }));
+    assert!(bytes
+        .iter()
+        .zip(0..)
+        .all(|(byte, at)| *byte == if at < 20 { 9 } else { 0 }));
     // The padding behind them, at 16 for SET_MAX_PACKETS, 32 for the head and 101.
-    assert!((149..152).all(|at| rings[0].byte(at) == 0));
+    assert_eq!(self::bytes(&rings[0], 149, 3), [0; 3]);
 }

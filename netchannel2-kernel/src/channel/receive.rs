@@ -47,6 +47,7 @@ use netchannel2_core::{
     stats::ReceiveCounters,
     units::PacketId,
     wire::{
+        Features,
         FinishStatus,
         MaxPackets,
         Packet,
@@ -67,7 +68,8 @@ const MESSAGES_PER_PACKET: u32 = 4;
 
 /// The receiving half of a connection.
 pub(super) struct ReceiveSide<P: Poll> {
-    receiver: Receiver<Ring>,
+    // Boxed, as it holds tables that are too large for the stack on which a side is built.
+    receiver: KBox<Receiver<Ring>>,
     batch: CopyBatch<Arrival>,
     pool: PagePool,
     /// Packets that the next [`Self::settle`] tells the peer of.
@@ -100,7 +102,7 @@ impl<P: Poll> ReceiveSide<P> {
         own_credit: MaxPackets,
     ) -> Result<Self> {
         Ok(Self {
-            receiver: Receiver::new(ring, own_credit, connection.features),
+            receiver: new_receiver(ring, own_credit, connection.features)?,
             batch: CopyBatch::new(connection.peer, BATCH_PACKETS, BATCH_OPERATIONS)?,
             pool: PagePool::new(MAX_OUTSTANDING.into())?,
             finished: KVec::with_capacity(MAX_OUTSTANDING.into(), GFP_KERNEL)?,
@@ -112,6 +114,8 @@ impl<P: Poll> ReceiveSide<P> {
     /// Takes messages until there are none or the budget is used up.
     ///
     /// Returns how many packets there were, and whether there was anything to do.
+    // Not inlined: its messages' stack frame is gone when the stack takes the packets.
+    #[inline(never)]
     pub(super) fn poll(
         &mut self,
         channel: &Channel<P>,
@@ -320,6 +324,19 @@ impl<P: Poll> ReceiveSide<P> {
             .push_within_capacity((id, status))
             .map_err(|_| Fault::Overcommitted(id))
     }
+}
+
+/// A function of its own, so that its large temporaries share no stack frame.
+#[inline(never)]
+fn new_receiver(
+    ring: Ring,
+    own_credit: MaxPackets,
+    features: Features,
+) -> Result<KBox<Receiver<Ring>>> {
+    Ok(KBox::new(
+        Receiver::new(ring, own_credit, features),
+        GFP_KERNEL,
+    )?)
 }
 
 /// Makes an sk_buff of a buffer whose copies have been tried.

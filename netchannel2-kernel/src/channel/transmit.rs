@@ -51,6 +51,7 @@ use netchannel2_core::{
         PacketLength, //
     },
     wire::{
+        Features,
         Finish,
         FinishBatch,
         FinishStatus,
@@ -77,8 +78,9 @@ pub enum Stall {
 
 /// The sending half of a connection.
 pub(super) struct SendSide<P: Poll> {
-    sender: Sender<Ring>,
-    slots: SlotPool<SLOTS>,
+    // Boxed, as they hold tables that are too large for the stack on which a side is built.
+    sender: KBox<Sender<Ring>>,
+    slots: KBox<SlotPool<SLOTS>>,
     pages: GrantRun,
     /// The pages of each outstanding packet, by its id.
     lent: KVec<Option<Chain>>,
@@ -106,15 +108,14 @@ impl<P: Poll> SendSide<P> {
         ring: Ring,
         own_credit: MaxPackets,
     ) -> Result<Self> {
-        let sender = Sender::new(ring, own_credit, connection.features).map_err(|_| EINVAL)?;
         let mut lent = KVec::with_capacity(MAX_OUTSTANDING.into(), GFP_KERNEL)?;
 
         for _ in 0..MAX_OUTSTANDING {
             lent.push(None, GFP_KERNEL)?;
         }
         Ok(Self {
-            sender,
-            slots: SlotPool::new(),
+            sender: new_sender(ring, own_credit, connection.features)?,
+            slots: new_slots()?,
             pages: GrantRun::new(connection.peer, u16::try_from(SLOTS)?)?,
             lent,
             scratch: KVec::from_elem(0, InlineLength::MAX.get().into(), GFP_KERNEL)?,
@@ -395,6 +396,20 @@ impl<P: Poll> SendSide<P> {
         }
         Ok(())
     }
+}
+
+// Functions of their own, so that their large temporaries share no stack frame.
+
+#[inline(never)]
+fn new_sender(ring: Ring, own_credit: MaxPackets, features: Features) -> Result<KBox<Sender<Ring>>> {
+    let sender = Sender::new(ring, own_credit, features).map_err(|_| EINVAL)?;
+
+    Ok(KBox::new(sender, GFP_KERNEL)?)
+}
+
+#[inline(never)]
+fn new_slots() -> Result<KBox<SlotPool<SLOTS>>> {
+    Ok(KBox::new(SlotPool::new(), GFP_KERNEL)?)
 }
 
 impl From<SendError> for Refusal {

@@ -71,11 +71,12 @@ pub(super) unsafe extern "C" fn statistics<T: Operations>(
     this.statistics(values);
 }
 
-/// Copies as much of `from` as leaves room for a NUL.
+/// Copies as much of `from` as leaves room for a NUL, and zeroes the rest.
 fn copy(into: &mut [u8], from: &[u8]) {
     let room = into.len().saturating_sub(1);
+    let bytes = from.iter().take(room).copied();
 
-    for (to, byte) in into.iter_mut().take(room).zip(from) {
-        *to = *byte;
+    for (to, byte) in into.iter_mut().zip(Iterator::chain(bytes, core::iter::repeat(0))) {
+        *to = byte;
     }
 }

@@ -48,16 +48,17 @@ impl<Ctx: device::DeviceContext> Device<Ctx> {
         unsafe { &raw mut (*self.as_raw()).dev }
     }
 
-    /// The address of the device's xenstore path, which lives as long as the device.
+    /// The address of the device's name, such as `vif-3-0`, which lives as long as the device.
     pub(crate) fn name_ptr(&self) -> *const c_char {
-        // SAFETY: By the type invariant the pointer is valid; the field never changes.
-        unsafe { (*self.as_raw()).nodename }
+        let device: &device::Device<Ctx> = self.as_ref();
+
+        device.name().as_char_ptr()
     }
 
     /// Returns the device's own xenstore directory, such as `backend/vif/3/0`.
     pub fn nodename(&self) -> &CStr {
-        // SAFETY: `nodename` is a C string inside the device's own allocation.
-        unsafe { CStr::from_char_ptr(self.name_ptr()) }
+        // SAFETY: `nodename` is a C string inside the device's own allocation; it never changes.
+        unsafe { CStr::from_char_ptr((*self.as_raw()).nodename) }
     }
 
     /// Returns the device's own directory for reading and writing.
