@@ -34,7 +34,6 @@ use netchannel2_core::{
     },
     segment::Thresholds,
     units::InlineLength,
-    wire::Features,
 };
 use netchannel2_kernel::{
     channel::{
@@ -43,7 +42,10 @@ use netchannel2_kernel::{
         Role, //
     },
     event::EventChannel,
-    net::Registration,
+    net::{
+        Offloads,
+        Registration, //
+    },
     ring::QueueMemory,
     xenbus::{
         in_transaction,
@@ -75,7 +77,7 @@ pub(crate) struct Life {
 /// What this backend can do.
 fn offer() -> Offer {
     Offer {
-        features: Features::empty(),
+        features: Offloads::PROTOCOL,
         ..Offer::full()
     }
 }
@@ -266,6 +268,8 @@ fn connect(
             .map_err(step("binding event-channel"))?;
     let events = Arc::new(events, GFP_KERNEL).map_err(|_| step("memory")(ENOMEM))?;
 
+    vif.netdev
+        .set_offloads(Offloads::with(answer.negotiated.features));
     vif.channel
         .connect(
             Connection {

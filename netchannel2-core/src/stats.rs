@@ -2,6 +2,16 @@
 
 //! Counters of a queue, for `ethtool -S` and the like.
 
+use crate::{
+    ring::Notify,
+    units::PacketLength,
+    wire::{
+        FinishBatch,
+        FinishStatus,
+        Way, //
+    },
+};
+
 /// Defines a set of counters with their names.
 macro_rules! counters {
     ($(#[$doc:meta])* $name:ident as $prefix:literal { $($(#[$field_doc:meta])* $field:ident,)* }) => {
@@ -96,6 +106,94 @@ counters! {
         /// Packets that this side's stack would not take.
         bad_packets,
     }
+}
+
+impl SendCounters {
+    /// Counts a packet that was sent.
+    pub(crate) fn packet(&mut self, way: Way, length: PacketLength) {
+        if way == Way::Inline {
+            add(&mut self.inline_packets, 1);
+            add(&mut self.inline_bytes, length.get());
+        } else {
+            add(&mut self.granted_packets, 1);
+            add(&mut self.granted_bytes, length.get());
+        }
+    }
+
+    /// Counts a message that gives back packets.
+    pub(crate) fn finishes(&mut self, batch: &FinishBatch) {
+        add(&mut self.finish_messages, 1);
+        add(&mut self.finishes, u32::from(batch.count()));
+    }
+
+    /// Counts what became of a packet at the peer.
+    pub(crate) fn finished(&mut self, status: FinishStatus) {
+        match status {
+            FinishStatus::Ok => {}
+            FinishStatus::CopyFailed => add(&mut self.peer_copy_errors, 1),
+            FinishStatus::NoMemory => add(&mut self.peer_no_memory, 1),
+            FinishStatus::BadPacket => add(&mut self.peer_bad_packets, 1),
+        }
+    }
+
+    /// Counts a publication.
+    pub(crate) fn published(&mut self, notify: Notify) {
+        match notify {
+            Notify::Needed => add(&mut self.events_sent, 1),
+            Notify::NotNeeded => add(&mut self.events_suppressed, 1),
+        }
+    }
+
+    /// Counts a wait for space.
+    pub(crate) fn waits_for_space(&mut self) {
+        add(&mut self.ring_full, 1);
+    }
+
+    /// Counts a packet that found no credit.
+    pub(crate) fn found_no_credit(&mut self) {
+        add(&mut self.no_credit, 1);
+    }
+}
+
+impl ReceiveCounters {
+    /// Counts a packet that was received.
+    pub(crate) fn packet(&mut self, way: Way, length: PacketLength) {
+        if way == Way::Inline {
+            add(&mut self.inline_packets, 1);
+            add(&mut self.inline_bytes, length.get());
+        } else {
+            add(&mut self.granted_packets, 1);
+            add(&mut self.granted_bytes, length.get());
+        }
+    }
+
+    /// Counts a message that gives back packets.
+    pub(crate) fn finishes(&mut self, batch: &FinishBatch) {
+        add(&mut self.finish_messages, 1);
+        add(&mut self.finishes, u32::from(batch.count()));
+    }
+
+    /// Counts what became of a packet here.
+    pub(crate) fn finished(&mut self, status: FinishStatus) {
+        match status {
+            FinishStatus::Ok => {}
+            FinishStatus::CopyFailed => add(&mut self.copy_errors, 1),
+            FinishStatus::NoMemory => add(&mut self.no_memory, 1),
+            FinishStatus::BadPacket => add(&mut self.bad_packets, 1),
+        }
+    }
+
+    /// Counts a publication.
+    pub(crate) fn published(&mut self, notify: Notify) {
+        match notify {
+            Notify::Needed => add(&mut self.events_sent, 1),
+            Notify::NotNeeded => add(&mut self.events_suppressed, 1),
+        }
+    }
+}
+
+fn add(counter: &mut u64, more: u32) {
+    *counter = counter.wrapping_add(u64::from(more));
 }
 
 #[cfg(test)]

@@ -55,9 +55,3 @@ pub(crate) const fn index(value: u32) -> usize {
 pub(crate) fn length_of<T>(slice: &[T]) -> u32 {
     u32::try_from(slice.len()).unwrap_or(u32::MAX)
 }
-
-/// Narrows a number of things, of which there are never more than a message holds.
-#[inline]
-pub(crate) fn count(number: usize) -> u32 {
-    u32::try_from(number).unwrap_or(u32::MAX)
-}

@@ -62,6 +62,8 @@ void nc2_skb_add_rx_frag(struct sk_buff *skb, struct page *page, int offset,
 			 int length, unsigned int truesize);
 void nc2_skb_mark_for_recycle(struct sk_buff *skb);
 void nc2_skb_set_checksum_verified(struct sk_buff *skb);
+void nc2_skb_set_checksum_partial(struct sk_buff *skb);
+void nc2_skb_reset_network_header(struct sk_buff *skb);
 bool nc2_skb_checksum_is_partial(const struct sk_buff *skb);
 bool nc2_skb_checksum_is_verified(const struct sk_buff *skb);
 unsigned int nc2_skb_checksum_start(const struct sk_buff *skb);

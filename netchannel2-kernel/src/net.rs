@@ -8,6 +8,7 @@ mod buffer;
 mod device;
 mod ethtool;
 mod napi;
+mod offload;
 mod operations;
 mod page_pool;
 mod skb;
@@ -30,6 +31,7 @@ pub use self::{
         NapiContext,
         Poll, //
     },
+    offload::Offloads,
     operations::{
         More,
         Operations,

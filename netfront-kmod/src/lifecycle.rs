@@ -36,7 +36,6 @@ use netchannel2_core::{
     },
     segment::Thresholds,
     units::InlineLength,
-    wire::Features,
 };
 use netchannel2_kernel::{
     channel::{
@@ -45,7 +44,10 @@ use netchannel2_kernel::{
         Role, //
     },
     event,
-    net::Registration,
+    net::{
+        Offloads,
+        Registration, //
+    },
     ring::QueueMemory,
     xenbus::{
         in_transaction,
@@ -71,7 +73,7 @@ pub(crate) struct Life {
 /// What this frontend can do.
 fn abilities() -> Offer {
     Offer {
-        features: Features::empty(),
+        features: Offloads::PROTOCOL,
         ..Offer::full()
     }
 }
@@ -236,6 +238,8 @@ fn connect(vif: &Arc<Vif>, life: &Life) -> Result<Link<Vif>, Refusal> {
 
     in_transaction(|transaction| answer.write_to(&mut device.store().within(transaction)))
         .map_err(step("writing the answer"))?;
+    vif.netdev
+        .set_offloads(Offloads::with(negotiated.features));
     vif.channel
         .connect(
             Connection {

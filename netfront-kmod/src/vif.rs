@@ -120,6 +120,10 @@ impl Operations for Vif {
         }
     }
 
+    fn device(&self) -> &NetDevice {
+        &self.netdev
+    }
+
     fn statistics(&self, values: &mut [u64]) {
         self.channel.statistics(values);
     }

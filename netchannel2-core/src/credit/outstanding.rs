@@ -67,7 +67,7 @@ impl Outstanding {
     pub fn iter(&self) -> impl Iterator<Item = (PacketId, PacketLength)> + '_ {
         self.entries
             .iter()
-            .zip(0..)
+            .zip(0..MAX_OUTSTANDING)
             .filter_map(|(entry, id)| PacketId::new(id).zip(entry.length))
     }
 

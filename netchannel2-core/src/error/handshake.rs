@@ -26,12 +26,11 @@ impl Excerpt {
     /// Copies the beginning of `value`, with a question mark for whatever is not printable.
     pub fn new(value: &[u8]) -> Self {
         let mut bytes = [0; Self::CAPACITY];
-        let mut length = 0;
         for (to, from) in bytes.iter_mut().zip(value) {
             let printable = from.is_ascii_graphic() || *from == b' ';
             *to = if printable { *from } else { b'?' };
-            length += 1;
         }
+        let length = u8::try_from(value.len().min(Self::CAPACITY)).unwrap_or_default();
         // INVARIANT: The loop lets through nothing but printable ASCII.
         Self { bytes, length }
     }

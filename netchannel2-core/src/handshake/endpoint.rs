@@ -91,10 +91,10 @@ impl QueueEndpoint {
     pub fn write_to<S: Store>(&self, store: &mut S, queue: QueueIndex) -> Result<(), S::Error> {
         let key = keys::control_ring_ref(queue);
         store.write(&key, format_args!("{}", self.control))?;
-        for (page, reference) in (0..).zip(self.tx.as_slice()) {
+        for (page, reference) in (0..=u8::MAX).zip(self.tx.as_slice()) {
             store.write(&keys::tx_ring_ref(queue, page), format_args!("{reference}"))?;
         }
-        for (page, reference) in (0..).zip(self.rx.as_slice()) {
+        for (page, reference) in (0..=u8::MAX).zip(self.rx.as_slice()) {
             store.write(&keys::rx_ring_ref(queue, page), format_args!("{reference}"))?;
         }
         store.write(&keys::event_channel(queue), format_args!("{}", self.port))
@@ -140,7 +140,7 @@ impl QueueEndpoint {
     /// Returns an error if xenstore fails.
     pub fn remove_from<S: Store>(store: &mut S, queue: QueueIndex) -> Result<(), S::Error> {
         store.remove(&keys::control_ring_ref(queue))?;
-        for page in (0..).take(RingOrder::MAX_PAGES) {
+        for page in (0..=u8::MAX).take(RingOrder::MAX_PAGES) {
             store.remove(&keys::tx_ring_ref(queue, page))?;
             store.remove(&keys::rx_ring_ref(queue, page))?;
         }
@@ -193,7 +193,7 @@ impl Seen {
         key: impl Fn(u8) -> KeyName,
     ) -> Result<RingRefs, AccessError<S::Error>> {
         let mut references = [GrantRef::FIRST; RingOrder::MAX_PAGES];
-        for (page, place) in (0..).zip(references.iter_mut().take(order.pages())) {
+        for (page, place) in (0..=u8::MAX).zip(references.iter_mut().take(order.pages())) {
             *place = self.read(store, &key(page))?;
         }
         // INVARIANT: Only the places of pages were written.

@@ -27,7 +27,6 @@ use crate::{
         MaxPackets,
         Message,
         Packet,
-        Way,
         MAX_OUTSTANDING, //
     },
 };
@@ -108,8 +107,7 @@ impl<R: SharedRing> Receiver<R> {
                 Event::Packet(packet, inline)
             }
             Message::Finish(batch) => {
-                self.counters.finish_messages += 1;
-                self.counters.finishes += u64::from(crate::units::count(batch.len()));
+                self.counters.finishes(&batch);
                 Event::Finish(batch)
             }
             // The consumer keeps them to itself.
@@ -149,12 +147,7 @@ impl<R: SharedRing> Receiver<R> {
             .and_then(Option::take)
             .ok_or(Violation::FinishUnknown(id.get()))?;
         self.credit.give_back(length);
-        match status {
-            FinishStatus::Ok => {}
-            FinishStatus::CopyFailed => self.counters.copy_errors += 1,
-            FinishStatus::NoMemory => self.counters.no_memory += 1,
-            FinishStatus::BadPacket => self.counters.bad_packets += 1,
-        }
+        self.counters.finished(status);
         Ok(length)
     }
 
@@ -164,10 +157,7 @@ impl<R: SharedRing> Receiver<R> {
             return Notify::NotNeeded;
         }
         let notify = self.consumer.publish();
-        match notify {
-            Notify::Needed => self.counters.events_sent += 1,
-            Notify::NotNeeded => self.counters.events_suppressed += 1,
-        }
+        self.counters.published(notify);
         notify
     }
 
@@ -191,27 +181,20 @@ impl<R: SharedRing> Receiver<R> {
         &self.counters
     }
 
-    /// Enters a packet that the peer wants finished.
+    /// Enters a packet, if the peer wants it finished.
     fn enter(&mut self, packet: &Packet) -> Result<(), Violation> {
-        let bytes = u64::from(packet.length.get());
-        let Some(id) = packet.id else {
-            self.counters.inline_packets += 1;
-            self.counters.inline_bytes += bytes;
-            return Ok(());
-        };
-        let place = self
-            .lengths
-            .get_mut(id.index())
-            .ok_or(Violation::PacketId(id.get()))?;
-        if place.is_some() {
-            return Err(Violation::DuplicateId(id));
+        if let Some(id) = packet.id {
+            let place = self
+                .lengths
+                .get_mut(id.index())
+                .ok_or(Violation::PacketId(id.get()))?;
+            if place.is_some() {
+                return Err(Violation::DuplicateId(id));
+            }
+            self.credit.take(packet.length)?;
+            *place = Some(packet.length);
         }
-        self.credit.take(packet.length)?;
-        *place = Some(packet.length);
-        if packet.way == Way::Granted {
-            self.counters.granted_packets += 1;
-            self.counters.granted_bytes += bytes;
-        }
+        self.counters.packet(packet.way, packet.length);
         Ok(())
     }
 }

@@ -169,8 +169,7 @@ impl<R: SharedRing> Sender<R> {
         };
         self.check_credit(Way::Inline, length)?;
         self.send_packet(packet, fill)?;
-        self.counters.inline_packets += 1;
-        self.counters.inline_bytes += u64::from(length.get());
+        self.counters.packet(Way::Inline, length);
         Ok(())
     }
 
@@ -213,8 +212,7 @@ impl<R: SharedRing> Sender<R> {
             // Checked above.
             let _ = credit.take(length);
         }
-        self.counters.granted_packets += 1;
-        self.counters.granted_bytes += u64::from(length.get());
+        self.counters.packet(Way::Granted, length);
         Ok(id)
     }
 
@@ -248,8 +246,7 @@ impl<R: SharedRing> Sender<R> {
             let batch = self.finishes.batch(self.fitting_finishes());
             match self.send_whole(&Message::Finish(batch), batch.size()) {
                 Ok(()) => {
-                    self.counters.finish_messages += 1;
-                    self.counters.finishes += u64::from(crate::units::count(batch.len()));
+                    self.counters.finishes(&batch);
                     self.finishes.remove(&batch);
                 }
                 Err(SendError::Violation(violation)) => return Err(violation),
@@ -271,10 +268,7 @@ impl<R: SharedRing> Sender<R> {
             return Ok(Notify::NotNeeded);
         }
         let notify = self.producer.publish();
-        match notify {
-            Notify::Needed => self.counters.events_sent += 1,
-            Notify::NotNeeded => self.counters.events_suppressed += 1,
-        }
+        self.counters.published(notify);
         Ok(notify)
     }
 
@@ -290,7 +284,7 @@ impl<R: SharedRing> Sender<R> {
             .producer
             .arm_space_event(MessageSize::MAX, self.reserve)?;
         if space == Space::Awaited {
-            self.counters.ring_full += 1;
+            self.counters.waits_for_space();
         }
         Ok(space)
     }
@@ -318,12 +312,7 @@ impl<R: SharedRing> Sender<R> {
         if let Some(credit) = &mut self.credit {
             credit.give_back(length);
         }
-        match finish.status {
-            FinishStatus::Ok => {}
-            FinishStatus::CopyFailed => self.counters.peer_copy_errors += 1,
-            FinishStatus::NoMemory => self.counters.peer_no_memory += 1,
-            FinishStatus::BadPacket => self.counters.peer_bad_packets += 1,
-        }
+        self.counters.finished(finish.status);
         Ok(length)
     }
 
@@ -359,7 +348,7 @@ impl<R: SharedRing> Sender<R> {
     fn check_credit(&mut self, way: Way, length: PacketLength) -> Result<(), SendError> {
         let credit = self.credit.as_ref().ok_or(SendError::NotReady)?;
         if way != Way::Inline && credit.check(length).is_err() {
-            self.counters.no_credit += 1;
+            self.counters.found_no_credit();
             return Err(SendError::NoCredit);
         }
         Ok(())

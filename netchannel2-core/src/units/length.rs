@@ -177,7 +177,7 @@ impl PageOffset {
     /// Counts the bytes from here to the end of the page.
     pub const fn room(self) -> FragmentLength {
         // INVARIANT: In `1..=PAGE_SIZE` by the invariant of `Self`.
-        FragmentLength(PAGE_SIZE - self.0)
+        FragmentLength(PAGE_SIZE.saturating_sub(self.0))
     }
 }
 

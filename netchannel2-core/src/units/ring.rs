@@ -43,14 +43,20 @@ impl RingOrder {
         self.0
     }
 
+    /// Returns the order as a shift, which the invariant keeps from wrapping.
+    const fn shift(self) -> u32 {
+        // CAST: Lossless; `From` is not const.
+        self.0 as u32
+    }
+
     /// Returns how many pages the ring has.
     pub const fn pages(self) -> usize {
-        1 << self.0
+        1_usize.wrapping_shl(self.shift())
     }
 
     /// Returns how many bytes the ring has.
     pub const fn bytes(self) -> Bytes {
-        Bytes::new(4096 << self.0)
+        Bytes::new(4096_u32.wrapping_shl(self.shift()))
     }
 }
 
@@ -92,7 +98,7 @@ impl RingIndex {
 
     /// Locates the index in a ring of size `order`.
     pub const fn offset(self, order: RingOrder) -> RingOffset {
-        RingOffset(self.0 & (order.bytes().get() - 1))
+        RingOffset(self.0 & order.bytes().get().wrapping_sub(1))
     }
 }
 

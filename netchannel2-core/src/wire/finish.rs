@@ -27,7 +27,10 @@ use super::{
 };
 use crate::{
     error::Violation,
-    units::PacketId, //
+    units::{
+        Bytes,
+        PacketId, //
+    }, //
 };
 
 /// The start of a FINISH, as it lies in the ring; entries and padding to 8 bytes follow.
@@ -142,7 +145,7 @@ impl FinishBatch {
             Some(entry) => {
                 *entry = Some(finish);
                 // INVARIANT: The entry exists, so the length was below the bound.
-                self.length += 1;
+                self.length = self.length.saturating_add(1);
                 Ok(())
             }
             None => Err(finish),
@@ -158,6 +161,11 @@ impl FinishBatch {
             .copied()
     }
 
+    /// Returns how many packets there are, as on the wire.
+    pub const fn count(&self) -> u16 {
+        self.length
+    }
+
     /// Returns how many packets there are.
     pub fn len(&self) -> usize {
         usize::from(self.length)
@@ -171,8 +179,7 @@ impl FinishBatch {
     /// Returns the size of the message, with its padding.
     pub fn size(&self) -> MessageSize {
         // The bound of `length` keeps it a size; the largest would be refused by a short ring.
-        MessageSize::for_content(u32::from(HEADER_SIZE + self.length * ENTRY_SIZE))
-            .unwrap_or(MessageSize::MAX)
+        MessageSize::for_content(content(self.length)).unwrap_or(MessageSize::MAX)
     }
 
     pub(super) fn parse(raw: &RawFinish, rest: &[u8]) -> Result<Self, Violation> {
@@ -188,13 +195,10 @@ impl FinishBatch {
             });
         }
         let size = raw.header.size.get();
-        let content = HEADER_SIZE + count * ENTRY_SIZE;
-        let expected = content.next_multiple_of(8);
-        let mismatch = Violation::MessageSizeMismatch {
-            size,
-            expected: u32::from(expected),
-        };
-        if size != expected {
+        let expected = content(count).next_multiple_of(8);
+        let padding = expected.saturating_sub(content(count));
+        let mismatch = Violation::MessageSizeMismatch { size, expected };
+        if u32::from(size) != expected {
             return Err(mismatch);
         }
 
@@ -219,7 +223,7 @@ impl FinishBatch {
             };
             batch.push(finish).map_err(|_| mismatch)?;
         }
-        super::message::check_padding(Kind::Finish, rest, expected - content)?;
+        super::message::check_padding(Kind::Finish, rest, Bytes::new(padding))?;
         Ok(batch)
     }
 
@@ -254,6 +258,11 @@ impl FinishBatch {
         }
         Ok(whole)
     }
+}
+
+/// Returns the size of a FINISH without padding; the widths keep the arithmetic in bounds.
+fn content(count: u16) -> u32 {
+    u32::from(HEADER_SIZE) + u32::from(count) * u32::from(ENTRY_SIZE)
 }
 
 impl Default for FinishBatch {

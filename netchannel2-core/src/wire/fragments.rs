@@ -109,7 +109,7 @@ impl Fragments {
     pub fn push(&mut self, fragment: Fragment) -> Option<()> {
         *self.fragments.get_mut(usize::from(self.length))? = fragment;
         // INVARIANT: The entry exists, so the length was below the bound.
-        self.length += 1;
+        self.length = self.length.saturating_add(1);
         Some(())
     }
 
@@ -130,7 +130,7 @@ impl Fragments {
         self.as_slice()
             .iter()
             .map(|fragment| u32::from(fragment.length().get()))
-            .sum()
+            .fold(0, u32::saturating_add)
     }
 }
 

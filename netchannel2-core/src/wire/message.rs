@@ -119,12 +119,12 @@ pub(crate) const fn pad(size: u16) -> [u8; 8] {
 }
 
 /// Checks that `rest` starts with `padding` bytes that are zero.
-pub(super) fn check_padding(kind: Kind, rest: &[u8], padding: u16) -> Result<(), Violation> {
-    let nonzero = match rest.get(..usize::from(padding)) {
+pub(super) fn check_padding(kind: Kind, rest: &[u8], padding: Bytes) -> Result<(), Violation> {
+    let nonzero = match rest.get(..padding.as_usize()) {
         Some(bytes) => bytes.iter().copied().find(|byte| *byte != 0),
         None => {
             return Err(Violation::MessageTruncated {
-                size: padding,
+                size: u16::try_from(padding.get()).unwrap_or(u16::MAX),
                 available: Bytes::new(crate::units::length_of(rest)),
             })
         }

@@ -190,7 +190,7 @@ impl Packet {
             });
         }
         // At most 2048 and 18 pages.
-        let sum = u32::from(inline_length) + self.fragments.sum();
+        let sum = self.fragments.sum().saturating_add(inline_length.into());
         if sum != length.get() {
             return Err(Violation::FragmentSum { sum, length });
         }
@@ -269,7 +269,7 @@ impl Packet {
     }
 }
 
-/// At most 32 and 255 times 8.
+/// Returns the size of the head; the widths keep the arithmetic in bounds.
 fn head_size(fragments: u8) -> u16 {
     RawPacket::SIZE + u16::from(fragments) * RawFragment::SIZE
 }

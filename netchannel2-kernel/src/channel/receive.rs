@@ -351,7 +351,7 @@ fn built(buffer: Option<ReceiveBuffer>, status: CopyStatus) -> Result<Skb, Finis
 
 /// Makes a packet ready for the stack.
 fn prepared(mut skb: Skb, meta: &PacketMeta, device: &NetDevice) -> Result<Skb, FinishStatus> {
-    skb.set_meta(meta).map_err(|_| FinishStatus::BadPacket)?;
-    skb.set_received_by(device);
+    skb.receive_on(device, meta)
+        .map_err(|_| FinishStatus::BadPacket)?;
     Ok(skb)
 }

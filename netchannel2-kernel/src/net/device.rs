@@ -2,9 +2,12 @@
 
 //! Net devices.
 
-use super::operations::{
-    Operations,
-    Tables, //
+use super::{
+    operations::{
+        Operations,
+        Tables, //
+    },
+    Offloads, //
 };
 use crate::{
     bindings,
@@ -19,7 +22,13 @@ use kernel::{
     error::to_result,
     fmt::Arguments,
     prelude::*,
-    sync::Arc, //
+    sync::{
+        atomic::{
+            Atomic,
+            Relaxed, //
+        },
+        Arc, //
+    },
 };
 use netchannel2_core::units::{
     Bytes,
@@ -85,6 +94,8 @@ pub enum Carrier {
 /// `raw` is allocated and not freed, and not registered when it is dropped.
 pub struct NetDevice {
     raw: NonNull<bindings::net_device>,
+    /// The bits of what the peer lets the stack leave to it.
+    offloads: Atomic<u64>,
 }
 
 // SAFETY: A net device may be used from any thread.
@@ -109,6 +120,7 @@ impl NetDevice {
         let this = Arc::new(
             Self {
                 raw: NonNull::new(raw).ok_or(ENOMEM)?,
+                offloads: Atomic::new(Offloads::ALL.bits()),
             },
             GFP_KERNEL,
         )
@@ -129,6 +141,9 @@ impl NetDevice {
             bindings::nc2_eth_hw_addr_set(raw, address.0.as_ptr());
             (*raw).min_mtu = bindings::ETH_MIN_MTU;
             (*raw).max_mtu = Mtu::MAX.0.get();
+            (*raw).hw_features = Offloads::ALL.bits();
+            (*raw).features = Offloads::ALL.bits();
+            bindings::netif_set_tso_max_size(raw, PacketLength::MAX);
             (*raw).watchdog_timeo = kernel::time::msecs_to_jiffies(WATCHDOG) as i32;
         }
         Ok(this)
@@ -136,6 +151,22 @@ impl NetDevice {
 
     pub(crate) fn as_raw(&self) -> *mut bindings::net_device {
         self.raw.as_ptr()
+    }
+
+    /// Lets the stack leave to the peer what it can do; called without the network's own lock.
+    pub fn set_offloads(&self, offloads: Offloads) {
+        self.offloads.store(offloads.bits(), Relaxed);
+        // SAFETY: By the type invariant the device is valid; it is registered while a driver that
+        // has a peer holds it.
+        unsafe {
+            bindings::rtnl_lock();
+            bindings::netdev_update_features(self.as_raw());
+            bindings::rtnl_unlock();
+        }
+    }
+
+    pub(super) fn offloads(&self) -> Offloads {
+        Offloads::from_bits(self.offloads.load(Relaxed))
     }
 
     /// Says whether the other end is there.

@@ -4,6 +4,7 @@
 
 use super::{
     ethtool,
+    NetDevice,
     Skb,
     Statistic, //
 };
@@ -58,6 +59,9 @@ pub trait Operations: Send + Sync + Sized + 'static {
     /// Called when the queue has been stopped for [`super::device::WATCHDOG`].
     fn tx_timeout(&self);
 
+    /// Returns the device.
+    fn device(&self) -> &NetDevice;
+
     /// Writes the values of [`Self::STATISTICS`].
     fn statistics(&self, values: &mut [u64]);
 }
@@ -71,6 +75,7 @@ impl<T: Operations> Tables<T> {
         ndo_stop: Some(Self::stop),
         ndo_start_xmit: Some(Self::start_xmit),
         ndo_tx_timeout: Some(Self::tx_timeout),
+        ndo_fix_features: Some(Self::fix_features),
         ndo_set_mac_address: Some(bindings::eth_mac_addr),
         ndo_validate_addr: Some(bindings::eth_validate_addr),
         ..pin_init::zeroed()
@@ -131,6 +136,13 @@ impl<T: Operations> Tables<T> {
         let this = unsafe { operations::<T>(dev) };
 
         this.tx_timeout();
+    }
+
+    unsafe extern "C" fn fix_features(dev: *mut bindings::net_device, wanted: u64) -> u64 {
+        // SAFETY: As in `open`.
+        let this = unsafe { operations::<T>(dev) };
+
+        this.device().offloads().fix(wanted)
     }
 }
 

@@ -160,26 +160,34 @@ impl Skb {
         })
     }
 
-    /// Tells the stack what the peer says of checksum and segmentation.
+    /// Makes the packet one that `device` has received, with what the peer says of it.
     ///
-    /// What the peer says is checked against the packet again: a partial checksum must lie in the
-    /// linear part, and segmentation is marked as coming from an untrusted source.
+    /// A checksum that the peer left open is set up from the packet's own headers, not from what
+    /// the peer says of them, and segmentation is marked as coming from an untrusted source.
     ///
     /// # Errors
     ///
-    /// `EPROTO` if a partial checksum does not lie inside the packet.
-    pub fn set_meta(&mut self, meta: &PacketMeta) -> Result {
+    /// `EPROTO` if such a packet is neither TCP nor UDP, or cut off.
+    pub fn receive_on(&mut self, device: &NetDevice, meta: &PacketMeta) -> Result {
         let raw = self.as_raw();
 
+        // SAFETY: Both are valid; a packet has at least an Ethernet header, `PacketLength::MIN`.
+        unsafe {
+            let protocol = bindings::eth_type_trans(raw, device.as_raw());
+
+            bindings::nc2_skb_set_protocol(raw, protocol);
+            bindings::nc2_skb_reset_network_header(raw);
+        }
         match meta.checksum {
             Checksum::None => {}
             // SAFETY: By the type invariant, here and below.
             Checksum::Valid => unsafe { bindings::nc2_skb_set_checksum_verified(raw) },
-            Checksum::Partial { start, offset } => {
-                // SAFETY: As above. The call checks that both lie in the linear part.
-                if !unsafe { bindings::skb_partial_csum_set(raw, start, offset) } {
-                    return Err(EPROTO);
-                }
+            Checksum::Partial { .. } => {
+                // SAFETY: As above; protocol and network header are set.
+                to_result(unsafe {
+                    bindings::nc2_skb_set_checksum_partial(raw);
+                    bindings::skb_checksum_setup(raw, false)
+                })?;
             }
         }
         if let Some(Gso { kind, size }) = meta.gso {
@@ -190,21 +198,9 @@ impl Skb {
             };
 
             // SAFETY: As above.
-            unsafe {
-                bindings::nc2_skb_set_gso(raw, u32::from(size), kind | SKB_GSO_DODGY)
-            };
+            unsafe { bindings::nc2_skb_set_gso(raw, u32::from(size), kind | SKB_GSO_DODGY) };
         }
         Ok(())
-    }
-
-    /// Makes the packet one that `device` has received.
-    pub fn set_received_by(&mut self, device: &NetDevice) {
-        // SAFETY: Both are valid; a packet has at least an Ethernet header, `PacketLength::MIN`.
-        unsafe {
-            let protocol = bindings::eth_type_trans(self.as_raw(), device.as_raw());
-
-            bindings::nc2_skb_set_protocol(self.as_raw(), protocol);
-        }
     }
 
     /// Frees the packet as one that was sent.
