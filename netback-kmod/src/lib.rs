@@ -7,6 +7,7 @@
 //! | [`opt_in`] | which vifs are this driver's |
 //! | [`driver`] | the xenbus driver: probe, changes of the frontend, unbinding |
 //! | [`vif`] | one network interface: its net device and its queue |
+//! | [`parameters`] | the module's parameters, checked at load |
 //! | [`lifecycle`] | connecting and disconnecting, as the frontend's state asks for |
 //! | [`classic`] | a guest that has only `xen-netfront`: the vif goes to `xen-netback` |
 
@@ -16,6 +17,7 @@ mod classic;
 mod driver;
 mod lifecycle;
 mod opt_in;
+mod parameters;
 mod vif;
 
 use driver::Netback;
@@ -44,6 +46,8 @@ struct NetbackModule {
 
 impl kernel::Module for NetbackModule {
     fn init(module: &'static ThisModule) -> Result<Self> {
+        parameters::check()?;
+
         let queue = QUEUE.start(c"netchannel2_back")?;
         let driver = if is_xen_domain() {
             Some(KBox::try_pin_init(

@@ -7,6 +7,7 @@
 
 use crate::{
     classic,
+    parameters,
     vif::Vif, //
 };
 use kernel::{
@@ -32,8 +33,6 @@ use netchannel2_core::{
         Answer,
         Offer, //
     },
-    segment::Thresholds,
-    units::InlineLength,
 };
 use netchannel2_kernel::{
     channel::{
@@ -278,19 +277,11 @@ fn connect(
                 memory,
                 events,
                 features: answer.negotiated.features,
-                thresholds: thresholds(),
+                thresholds: parameters::thresholds(),
             },
             vif.clone(),
         )
         .map_err(step("starting the queue"))
-}
-
-fn thresholds() -> Thresholds {
-    let inline_max = InlineLength::new(crate::module_parameters::inline_max.value());
-
-    Thresholds {
-        inline_max: inline_max.unwrap_or(InlineLength::MAX),
-    }
 }
 
 /// Says the one line of what was wrong, and closes.

@@ -25,6 +25,9 @@ u32 nc2_load_acquire(const u32 *word);
 void nc2_store_release(u32 *word, u32 value);
 int nc2_evtchn_alloc_unbound(domid_t remote, evtchn_port_t *port);
 void nc2_evtchn_close(evtchn_port_t port);
+int nc2_evtchn_bind_interdomain(domid_t remote, evtchn_port_t remote_port,
+				evtchn_port_t *port);
+void nc2_evtchn_notify(evtchn_port_t port);
 void nc2_memcpy(void *to, const void *from, size_t length);
 void nc2_gnttab_set_map_op(struct gnttab_map_grant_ref *op, void *address,
 			   u32 flags, grant_ref_t ref, domid_t domid);
@@ -80,6 +83,10 @@ void nc2_skb_consume(struct sk_buff *skb);
 struct page *nc2_page_pool_alloc(struct page_pool *pool);
 void nc2_page_pool_put(struct page_pool *pool, struct page *page);
 void *nc2_page_address(const struct page *page);
+
+/* helpers/kunit.c */
+void nc2_kunit_skip(const char *reason);
+struct sk_buff *nc2_alloc_skb(unsigned int size);
 
 /* helpers/sync.c */
 void nc2_spin_lock_bh(spinlock_t *lock);

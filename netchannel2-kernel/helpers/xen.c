@@ -49,6 +49,21 @@ void nc2_evtchn_close(evtchn_port_t port)
 	xen_evtchn_close(port);
 }
 
+int nc2_evtchn_bind_interdomain(domid_t remote, evtchn_port_t remote_port,
+				evtchn_port_t *port)
+{
+	struct evtchn_bind_interdomain op = { .remote_dom = remote, .remote_port = remote_port };
+	int err = HYPERVISOR_event_channel_op(EVTCHNOP_bind_interdomain, &op);
+
+	*port = op.local_port;
+	return err;
+}
+
+void nc2_evtchn_notify(evtchn_port_t port)
+{
+	notify_remote_via_evtchn(port);
+}
+
 void nc2_memcpy(void *to, const void *from, size_t length)
 {
 	memcpy(to, from, length);

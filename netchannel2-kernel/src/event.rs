@@ -20,8 +20,8 @@ use kernel::{
         c_uint, //
     },
     prelude::*,
+    str::CString,
     sync::{
-        aref::ARef,
         atomic::{
             Atomic,
             Full, //
@@ -29,7 +29,10 @@ use kernel::{
         Arc, //
     }, //
 };
-use netchannel2_core::units::EventPort;
+use netchannel2_core::units::{
+    DomId,
+    EventPort, //
+};
 
 /// What takes the events of an [`EventChannel`].
 pub trait EventHandler: Send + Sync + 'static {
@@ -57,8 +60,8 @@ pub enum EventWork {
 pub struct EventChannel<H: EventHandler> {
     irq: c_uint,
     shared: Arc<Shared<H>>,
-    /// Its name is the interrupt's.
-    _device: ARef<Device>,
+    /// The interrupt's name, as /proc/interrupts shows it.
+    _name: CString,
 }
 
 struct Shared<H: EventHandler> {
@@ -68,27 +71,28 @@ struct Shared<H: EventHandler> {
 }
 
 impl<H: EventHandler> EventChannel<H> {
-    /// Binds the port that the frontend `device` allocated for its backend.
+    /// Binds a port of this domain, which the peer has bound or may bind to, as interrupt `name`.
+    ///
+    /// A name has no slash, as it becomes a folder in /proc/irq.
     ///
     /// # Errors
     ///
     /// Those of `bind_evtchn_to_irqhandler_lateeoi()`; the port is closed then.
-    pub fn bind_local(device: &Device, port: EventPort, handler: Arc<H>) -> Result<Self> {
-        let shared = Shared::new(handler)?;
+    pub fn bind_local(name: &CStr, port: EventPort, handler: Arc<H>) -> Result<Self> {
+        let (name, shared) = (CString::try_from(name)?, Shared::new(handler)?);
         // SAFETY: The handler's context is kept alive by `Self::shared` until
-        // `unbind_from_irqhandler()` has returned, and so is the device, in which the name is,
-        // by `Self::_device`.
+        // `unbind_from_irqhandler()` has returned, and the name by `Self::_name`.
         let irq = unsafe {
             bindings::bind_evtchn_to_irqhandler_lateeoi(
                 port.get(),
                 Some(Self::handle_irq),
                 0,
-                device.name_ptr(),
+                name.as_char_ptr(),
                 context_of(&*shared),
             )
         };
 
-        Self::from_irq(irq, shared, device)
+        Self::from_irq(irq, shared, name)
     }
 
     /// Binds to the peer's `port` as the backend of `device`.
@@ -98,7 +102,7 @@ impl<H: EventHandler> EventChannel<H> {
     /// Those of `bind_interdomain_evtchn_to_irqhandler_lateeoi()`; `EINVAL` for a port that the
     /// peer did not open for this domain.
     pub fn bind_remote(device: &Device, port: EventPort, handler: Arc<H>) -> Result<Self> {
-        let shared = Shared::new(handler)?;
+        let (name, shared) = (CString::try_from(device.name())?, Shared::new(handler)?);
         // SAFETY: As in `bind_local`; `device` is a valid xenbus device.
         let irq = unsafe {
             bindings::bind_interdomain_evtchn_to_irqhandler_lateeoi(
@@ -106,12 +110,12 @@ impl<H: EventHandler> EventChannel<H> {
                 port.get(),
                 Some(Self::handle_irq),
                 0,
-                device.name_ptr(),
+                name.as_char_ptr(),
                 context_of(&*shared),
             )
         };
 
-        Self::from_irq(irq, shared, device)
+        Self::from_irq(irq, shared, name)
     }
 
     /// Sends an event to the peer.
@@ -135,7 +139,7 @@ impl<H: EventHandler> EventChannel<H> {
         unsafe { bindings::xen_irq_lateeoi(self.irq, flags) }
     }
 
-    fn from_irq(irq: c_int, shared: Arc<Shared<H>>, device: &Device) -> Result<Self> {
+    fn from_irq(irq: c_int, shared: Arc<Shared<H>>, name: CString) -> Result<Self> {
         if irq < 0 {
             return Err(Error::from_errno(irq));
         }
@@ -143,7 +147,7 @@ impl<H: EventHandler> EventChannel<H> {
         Ok(Self {
             irq: irq.unsigned_abs(),
             shared,
-            _device: device.into(),
+            _name: name,
         })
     }
 
@@ -177,16 +181,15 @@ impl<H: EventHandler> Drop for EventChannel<H> {
     }
 }
 
-/// Allocates an event channel port that the backend of `device` may bind to.
+/// Allocates an event channel port that `peer` may bind to.
 ///
 /// # Errors
 ///
 /// That of `EVTCHNOP_alloc_unbound`; `EINVAL` for a port beyond the protocol's range.
-pub fn allocate_for_peer(device: &Device) -> Result<EventPort> {
+pub fn allocate_for(peer: DomId) -> Result<EventPort> {
     let mut port = 0;
     // SAFETY: `port` is valid for a write.
-    let err =
-        unsafe { bindings::nc2_evtchn_alloc_unbound(device.otherend_id().get(), &mut port) };
+    let err = unsafe { bindings::nc2_evtchn_alloc_unbound(peer.get(), &mut port) };
 
     to_result(err)?;
     EventPort::new(port).ok_or_else(|| {
@@ -194,4 +197,25 @@ pub fn allocate_for_peer(device: &Device) -> Result<EventPort> {
         unsafe { bindings::nc2_evtchn_close(port) };
         EINVAL
     })
+}
+
+/// Binds to `port` of this very domain and raises `count` events there.
+///
+/// # Errors
+///
+/// Those of `EVTCHNOP_bind_interdomain`.
+#[cfg(CONFIG_KUNIT = "y")]
+pub fn raise_for_test(own: DomId, port: EventPort, count: usize) -> Result {
+    let mut local = 0;
+    // SAFETY: `local` is valid for a write.
+    to_result(unsafe {
+        bindings::nc2_evtchn_bind_interdomain(own.get(), port.get(), &mut local)
+    })?;
+    for _ in 0..count {
+        // SAFETY: The port is bound.
+        unsafe { bindings::nc2_evtchn_notify(local) };
+    }
+    // SAFETY: The port was bound above and to no interrupt.
+    unsafe { bindings::nc2_evtchn_close(local) };
+    Ok(())
 }

@@ -38,6 +38,15 @@ pub fn is_xen_domain() -> bool {
     unsafe { bindings::nc2_xen_domain() }
 }
 
+/// Marks the running KUnit test as skipped.
+#[cfg(CONFIG_KUNIT = "y")]
+pub fn skip_test(reason: &'static kernel::str::CStr) {
+    use kernel::str::CStrExt;
+
+    // SAFETY: `reason` is a C string; the call is made from a test.
+    unsafe { bindings::nc2_kunit_skip(reason.as_char_ptr()) }
+}
+
 /// Turns a reference into the context pointer that C callbacks hand back.
 fn context_of<T>(context: &T) -> *mut c_void {
     core::ptr::from_ref(context).cast_mut().cast()

@@ -6,6 +6,7 @@
 //! |---|---|
 //! | [`driver`] | the xenbus driver: probe, changes of the backend, resume, unbinding |
 //! | [`vif`] | one network interface: its net device and its queue |
+//! | [`parameters`] | the module's parameters, checked at load |
 //! | [`lifecycle`] | connecting and disconnecting, as the backend's state asks for |
 //! | [`classic`] | a backend that has only `xen-netback`: the vif goes to `xen-netfront` |
 
@@ -14,6 +15,7 @@
 mod classic;
 mod driver;
 mod lifecycle;
+mod parameters;
 mod vif;
 
 use driver::Netfront;
@@ -42,6 +44,8 @@ struct NetfrontModule {
 
 impl kernel::Module for NetfrontModule {
     fn init(module: &'static ThisModule) -> Result<Self> {
+        parameters::check()?;
+
         let queue = QUEUE.start(c"netchannel2_front")?;
         let driver = if is_xen_domain() {
             Some(KBox::try_pin_init(

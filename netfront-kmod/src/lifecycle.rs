@@ -7,6 +7,7 @@
 
 use crate::{
     classic,
+    parameters,
     vif::Vif, //
 };
 use kernel::{
@@ -34,8 +35,6 @@ use netchannel2_core::{
         Answer,
         Offer, //
     },
-    segment::Thresholds,
-    units::InlineLength,
 };
 use netchannel2_kernel::{
     channel::{
@@ -226,8 +225,8 @@ fn connect(vif: &Arc<Vif>, life: &Life) -> Result<Link<Vif>, Refusal> {
     let device = &vif.device;
     let memory = QueueMemory::grant(device, negotiated.order).map_err(step("granting rings"))?;
     let memory = Arc::new(memory, GFP_KERNEL).map_err(|_| step("memory")(ENOMEM))?;
-    let port = event::allocate_for_peer(device).map_err(step("allocating event-channel"))?;
-    let events = event::EventChannel::bind_local(device, port, vif.channel.napi().clone())
+    let port = event::allocate_for(device.otherend_id()).map_err(step("allocating event-channel"))?;
+    let events = event::EventChannel::bind_local(device.name(), port, vif.channel.napi().clone())
         .map_err(step("binding event-channel"))?;
     let events = Arc::new(events, GFP_KERNEL).map_err(|_| step("memory")(ENOMEM))?;
     let endpoint = memory.endpoint(port).ok_or(step("endpoint")(EINVAL))?;
@@ -248,19 +247,11 @@ fn connect(vif: &Arc<Vif>, life: &Life) -> Result<Link<Vif>, Refusal> {
                 memory,
                 events,
                 features: negotiated.features,
-                thresholds: thresholds(),
+                thresholds: parameters::thresholds(),
             },
             vif.clone(),
         )
         .map_err(step("starting the queue"))
-}
-
-fn thresholds() -> Thresholds {
-    let inline_max = InlineLength::new(crate::module_parameters::inline_max.value());
-
-    Thresholds {
-        inline_max: inline_max.unwrap_or(InlineLength::MAX),
-    }
 }
 
 /// Says the one line of what was wrong, and closes.

@@ -60,6 +60,11 @@ impl<F> DestSegment<F> {
         })
     }
 
+    /// Returns how many bytes are offered.
+    pub const fn room(&self) -> FragmentLength {
+        self.room
+    }
+
     /// Offers a whole page frame.
     pub const fn page(frame: F) -> Self {
         // INVARIANT: A whole page from its start.

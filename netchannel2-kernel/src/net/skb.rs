@@ -89,6 +89,22 @@ impl Skb {
         Some(skb)
     }
 
+    /// Allocates a packet with the given bytes; `None` if there is no memory.
+    #[cfg(CONFIG_KUNIT = "y")]
+    pub fn for_test(bytes: &[u8]) -> Option<Self> {
+        let length = u32::try_from(bytes.len()).ok()?;
+        // SAFETY: The result is null or a new sk_buff that nothing else refers to.
+        let skb = unsafe { Self::from_raw(bindings::nc2_alloc_skb(length)) }?;
+
+        // SAFETY: The sk_buff is new and has as much tail room as is put.
+        unsafe {
+            bindings::skb_put(skb.as_raw(), length)
+                .cast::<u8>()
+                .copy_from_nonoverlapping(bytes.as_ptr(), bytes.len())
+        };
+        Some(skb)
+    }
+
     /// Returns the packet's length.
     pub fn length(&self) -> Bytes {
         // SAFETY: By the type invariant.

@@ -12,7 +12,6 @@ use core::{
 use kernel::{
     device,
     error::to_result,
-    ffi::c_char,
     prelude::*,
     str::CString,
     sync::aref::AlwaysRefCounted,
@@ -48,11 +47,11 @@ impl<Ctx: device::DeviceContext> Device<Ctx> {
         unsafe { &raw mut (*self.as_raw()).dev }
     }
 
-    /// The address of the device's name, such as `vif-3-0`, which lives as long as the device.
-    pub(crate) fn name_ptr(&self) -> *const c_char {
+    /// Returns the device's name, such as `vif-3-0`.
+    pub fn name(&self) -> &CStr {
         let device: &device::Device<Ctx> = self.as_ref();
 
-        device.name().as_char_ptr()
+        device.name()
     }
 
     /// Returns the device's own xenstore directory, such as `backend/vif/3/0`.

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Event channels, with this domain as its own peer.
+
+use crate::as_domain;
+use kernel::prelude::*;
+
+#[kunit_tests(netchannel2_event)]
+mod tests {
+    use super::*;
+    use kernel::{
+        sync::{
+            atomic::{
+                Atomic,
+                Full,
+                Relaxed, //
+            },
+            Arc, //
+        },
+        time::{
+            delay::fsleep,
+            Delta, //
+        },
+    };
+    use netchannel2_kernel::event::{
+        allocate_for,
+        raise_for_test,
+        EventChannel,
+        EventHandler,
+        EventWork, //
+    };
+
+    struct Count(Atomic<u32>);
+
+    impl EventHandler for Count {
+        fn event(&self) {
+            self.0.fetch_add(1, Full);
+        }
+    }
+
+    #[test]
+    fn one_event_until_the_end_of_interrupt() -> Result {
+        as_domain(|own| {
+            let count = Arc::new(Count(Atomic::new(0)), GFP_KERNEL)?;
+            let port = allocate_for(own)?;
+            let channel = EventChannel::bind_local(c"nc2-kunit", port, count.clone())?;
+
+            raise_for_test(own, port, 3)?;
+            fsleep(Delta::from_millis(50));
+            assert_eq!(count.0.load(Relaxed), 1);
+            channel.end_of_interrupt(EventWork::Found);
+            fsleep(Delta::from_millis(50));
+            // Those that came while the channel was masked are one.
+            assert!(count.0.load(Relaxed) <= 2);
+            Ok(())
+        })
+    }
+}
