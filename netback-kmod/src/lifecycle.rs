@@ -70,7 +70,7 @@ pub(crate) struct Life {
     /// Pages that frontends did not let go of.
     kept_pages: u32,
     /// The device is being given to the next driver.
-    pub(crate) handing_over: bool,
+    handing_over: bool,
 }
 
 /// What this backend can do.
@@ -105,6 +105,10 @@ pub(crate) fn frontend_changed(vif: &Arc<Vif>, state: XenbusState) -> Afterwards
     let Some(phase) = life.phase else {
         return Afterwards::Stay;
     };
+
+    if life.handing_over {
+        return Afterwards::Stay;
+    }
     let action = backend(phase, state, vif.device.online());
 
     match action {
@@ -133,7 +137,7 @@ pub(crate) fn frontend_changed(vif: &Arc<Vif>, state: XenbusState) -> Afterwards
 pub(crate) fn attend(vif: &Arc<Vif>) {
     let mut life = vif.life.lock();
 
-    if life.phase.is_none() {
+    if life.phase.is_none() || life.handing_over {
         return;
     }
     if let Some(fault) = vif.channel.take_fault() {

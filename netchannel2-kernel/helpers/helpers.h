@@ -28,6 +28,7 @@ void nc2_evtchn_close(evtchn_port_t port);
 int nc2_evtchn_bind_interdomain(domid_t remote, evtchn_port_t remote_port,
 				evtchn_port_t *port);
 void nc2_evtchn_notify(evtchn_port_t port);
+int nc2_grant_copy(struct gnttab_copy *operations, unsigned int count);
 void nc2_memcpy(void *to, const void *from, size_t length);
 void nc2_gnttab_set_map_op(struct gnttab_map_grant_ref *op, void *address,
 			   u32 flags, grant_ref_t ref, domid_t domid);

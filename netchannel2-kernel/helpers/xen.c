@@ -64,6 +64,11 @@ void nc2_evtchn_notify(evtchn_port_t port)
 	notify_remote_via_evtchn(port);
 }
 
+int nc2_grant_copy(struct gnttab_copy *operations, unsigned int count)
+{
+	return HYPERVISOR_grant_table_op(GNTTABOP_copy, operations, count);
+}
+
 void nc2_memcpy(void *to, const void *from, size_t length)
 {
 	memcpy(to, from, length);

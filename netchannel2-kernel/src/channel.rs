@@ -208,6 +208,10 @@ impl<P: Poll> Channel<P> {
 
     /// Receives packets, completes sent ones and asks for the next event, for [`Poll::poll`].
     pub fn poll(&self, napi: &NapiContext<'_>, budget: Budget) -> Polled {
+        if self.fault.lock().is_some() {
+            return Self::polled_in_vain(napi);
+        }
+
         let mut arrived = SkbList::new();
         let (done, result) = match &mut *self.receive.lock() {
             Some(side) => side.poll(self, napi, budget, &mut arrived),
@@ -219,29 +223,24 @@ impl<P: Poll> Channel<P> {
             napi.receive(skb);
         }
 
-        let rearmed = match result {
-            Err(fault) => Err(fault),
-            Ok(_) if done >= budget.get() => Ok(()),
-            Ok(_) if napi.complete(done) == Completed::No => Ok(()),
-            Ok(work) => self.rearm(napi, work),
-        };
-
-        if let Err(fault) = rearmed {
-            self.fail(fault);
+        match result {
+            Err(fault) => {
+                self.record(fault);
+                return Self::polled_in_vain(napi);
+            }
+            Ok(_) if done >= budget.get() => {}
+            Ok(work) => {
+                if napi.complete(done) == Completed::Yes {
+                    if let Err(fault) = self.rearm(napi, work) {
+                        // Polled once more, which tells the driver.
+                        self.fail(fault);
+                    }
+                }
+            }
         }
-        if self.fault.lock().is_none() {
-            return Polled {
-                done,
-                health: Health::Good,
-            };
-        }
-        // No end of interrupt: a peer that broke the protocol is not listened to any more.
-        let done = done.min(budget.get().saturating_sub(1));
-
-        napi.complete(done);
         Polled {
             done,
-            health: Health::Failed,
+            health: Health::Good,
         }
     }
 
@@ -299,11 +298,25 @@ impl<P: Poll> Channel<P> {
         Ok(())
     }
 
+    /// Ends polling for good: without an end of interrupt, a peer that broke the protocol is not
+    /// listened to any more.
+    fn polled_in_vain(napi: &NapiContext<'_>) -> Polled {
+        napi.complete(0);
+        Polled {
+            done: 0,
+            health: Health::Failed,
+        }
+    }
+
     /// Records why the connection has to end, and has the poll function tell the driver.
     fn fail(&self, fault: Fault) {
+        self.record(fault);
+        self.napi.schedule();
+    }
+
+    fn record(&self, fault: Fault) {
         self.fault.lock().get_or_insert(fault);
         self.device.set_carrier(Carrier::Off);
-        self.napi.schedule();
     }
 }
 

@@ -151,7 +151,7 @@ impl<H: EventHandler> EventChannel<H> {
         })
     }
 
-    unsafe extern "C" fn handle_irq(_irq: c_int, context: *mut c_void) -> bindings::irqreturn_t {
+    extern "C" fn handle_irq(_irq: c_int, context: *mut c_void) -> bindings::irqreturn_t {
         // SAFETY: The context is the address of a `Shared<H>` that outlives the binding.
         let shared = unsafe { &*context.cast::<Shared<H>>() };
 

@@ -99,6 +99,10 @@ pub(crate) fn backend_changed(vif: &Arc<Vif>, state: XenbusState) {
         return;
     };
 
+    if life.handing_over {
+        return;
+    }
+
     match frontend(phase, state) {
         FrontendAction::Nothing => {}
         FrontendAction::Connect => offered(vif, &mut life),

@@ -147,9 +147,12 @@ impl<T> CopyBatch<T> {
         let count = u32::try_from(self.operations.len()).unwrap_or(0);
 
         if count > 0 {
+            // Not `gnttab_batch_copy()`, which sleeps while a page of the peer is paged out: such a
+            // packet is lost. If the hypercall itself fails, each status is the error set above.
+            //
             // SAFETY: The operations are initialised; by the type invariant they write into
-            // buffers that `packets` owns. The call retries what must be retried.
-            unsafe { bindings::gnttab_batch_copy(self.operations.as_mut_ptr(), count) };
+            // buffers that `packets` owns.
+            unsafe { bindings::nc2_grant_copy(self.operations.as_mut_ptr(), count) };
         }
 
         let (operations, mut start) = (&self.operations, 0);

@@ -19,7 +19,7 @@ pub type Statistic = &'static str;
 
 const NAME_SIZE: usize = bindings::ETH_GSTRING_LEN as usize;
 
-pub(super) unsafe extern "C" fn drvinfo<T: Operations>(
+pub(super) extern "C" fn drvinfo<T: Operations>(
     _dev: *mut bindings::net_device,
     info: *mut bindings::ethtool_drvinfo,
 ) {
@@ -30,7 +30,7 @@ pub(super) unsafe extern "C" fn drvinfo<T: Operations>(
     copy(&mut info.version, env!("NETCHANNEL2_VERSION").as_bytes());
 }
 
-pub(super) unsafe extern "C" fn sset_count<T: Operations>(
+pub(super) extern "C" fn sset_count<T: Operations>(
     _dev: *mut bindings::net_device,
     set: c_int,
 ) -> c_int {
@@ -41,7 +41,7 @@ pub(super) unsafe extern "C" fn sset_count<T: Operations>(
     }
 }
 
-pub(super) unsafe extern "C" fn strings<T: Operations>(
+pub(super) extern "C" fn strings<T: Operations>(
     _dev: *mut bindings::net_device,
     set: u32,
     data: *mut u8,
@@ -58,7 +58,7 @@ pub(super) unsafe extern "C" fn strings<T: Operations>(
     }
 }
 
-pub(super) unsafe extern "C" fn statistics<T: Operations>(
+pub(super) extern "C" fn statistics<T: Operations>(
     dev: *mut bindings::net_device,
     _stats: *mut bindings::ethtool_stats,
     data: *mut u64,

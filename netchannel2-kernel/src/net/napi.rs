@@ -122,7 +122,7 @@ impl<P: Poll> Napi<P> {
         unsafe { bindings::nc2_napi_schedule(self.raw.get()) };
     }
 
-    unsafe extern "C" fn poll(raw: *mut bindings::napi_struct, budget: c_int) -> c_int {
+    extern "C" fn poll(raw: *mut bindings::napi_struct, budget: c_int) -> c_int {
         // SAFETY: `raw` is the first field of a `repr(C)` `Self`, alive while it is added.
         let this = unsafe { &*raw.cast::<Self>() };
         // SAFETY: Polling happens while the instance is enabled: the target is set and kept alive

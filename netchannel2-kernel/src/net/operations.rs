@@ -90,14 +90,14 @@ impl<T: Operations> Tables<T> {
         ..pin_init::zeroed()
     };
 
-    unsafe extern "C" fn open(dev: *mut bindings::net_device) -> c_int {
+    extern "C" fn open(dev: *mut bindings::net_device) -> c_int {
         // SAFETY: The stack calls with a registered device of `T`.
         let this = unsafe { operations::<T>(dev) };
 
         from_result(|| this.open().map(|()| 0))
     }
 
-    unsafe extern "C" fn stop(dev: *mut bindings::net_device) -> c_int {
+    extern "C" fn stop(dev: *mut bindings::net_device) -> c_int {
         // SAFETY: As in `open`.
         let this = unsafe { operations::<T>(dev) };
 
@@ -105,7 +105,7 @@ impl<T: Operations> Tables<T> {
         0
     }
 
-    unsafe extern "C" fn start_xmit(
+    extern "C" fn start_xmit(
         raw: *mut bindings::sk_buff,
         dev: *mut bindings::net_device,
     ) -> bindings::netdev_tx_t {
@@ -131,14 +131,14 @@ impl<T: Operations> Tables<T> {
         }
     }
 
-    unsafe extern "C" fn tx_timeout(dev: *mut bindings::net_device, _queue: c_uint) {
+    extern "C" fn tx_timeout(dev: *mut bindings::net_device, _queue: c_uint) {
         // SAFETY: As in `open`.
         let this = unsafe { operations::<T>(dev) };
 
         this.tx_timeout();
     }
 
-    unsafe extern "C" fn fix_features(dev: *mut bindings::net_device, wanted: u64) -> u64 {
+    extern "C" fn fix_features(dev: *mut bindings::net_device, wanted: u64) -> u64 {
         // SAFETY: As in `open`.
         let this = unsafe { operations::<T>(dev) };
 

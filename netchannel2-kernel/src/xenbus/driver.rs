@@ -158,7 +158,7 @@ unsafe impl<T: Driver> RegistrationOps for Adapter<T> {
 }
 
 impl<T: Driver> Adapter<T> {
-    unsafe extern "C" fn probe_callback(
+    extern "C" fn probe_callback(
         raw: *mut bindings::xenbus_device,
         _id: *const bindings::xenbus_device_id,
     ) -> c_int {
@@ -171,7 +171,7 @@ impl<T: Driver> Adapter<T> {
         })
     }
 
-    unsafe extern "C" fn otherend_changed_callback(
+    extern "C" fn otherend_changed_callback(
         raw: *mut bindings::xenbus_device,
         state: bindings::xenbus_state,
     ) {
@@ -191,7 +191,7 @@ impl<T: Driver> Adapter<T> {
         }
     }
 
-    unsafe extern "C" fn resume_callback(raw: *mut bindings::xenbus_device) -> c_int {
+    extern "C" fn resume_callback(raw: *mut bindings::xenbus_device) -> c_int {
         // SAFETY: xenbus resumes bound devices only, under the device lock.
         let device = unsafe { &*raw.cast::<Device<BoundInternal>>() };
         // SAFETY: As above.
@@ -200,7 +200,7 @@ impl<T: Driver> Adapter<T> {
         from_result(|| T::resume(device, data).map(|()| 0))
     }
 
-    unsafe extern "C" fn remove_callback(raw: *mut bindings::xenbus_device) {
+    extern "C" fn remove_callback(raw: *mut bindings::xenbus_device) {
         // SAFETY: xenbus calls with a valid device, after a successful probe.
         let device = unsafe { &*raw.cast::<Device<CoreInternal<'_>>>() };
         // SAFETY: The probe succeeded, so `set_drvdata` was called with `T::Data`; it is dropped

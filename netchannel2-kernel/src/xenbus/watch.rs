@@ -71,7 +71,7 @@ impl<H: WatchHandler> Watch<H> {
         )
     }
 
-    unsafe extern "C" fn callback(
+    extern "C" fn callback(
         raw: *mut bindings::xenbus_watch,
         _path: *const c_char,
         _token: *const c_char,
