@@ -62,6 +62,7 @@ impl Credit {
     /// # Errors
     ///
     /// Returns the [`Violation`] that exceeding the allowance would be, and uses nothing.
+    #[inline]
     pub fn take(&mut self, length: PacketLength) -> Result<(), Violation> {
         self.check(length)?;
         // INVARIANT: Checked above.
@@ -75,6 +76,7 @@ impl Credit {
     /// # Errors
     ///
     /// Returns the [`Violation`] that exceeding the allowance would be.
+    #[inline]
     pub fn check(&self, length: PacketLength) -> Result<(), Violation> {
         let allowed = self.limit.packets().get();
         if self.packets >= allowed {
@@ -93,6 +95,7 @@ impl Credit {
     }
 
     /// Gives back what a packet of `length` bytes took.
+    #[inline]
     pub fn give_back(&mut self, length: PacketLength) {
         // INVARIANT: Less is within the limit.
         self.packets = self.packets.saturating_sub(1);

@@ -26,6 +26,7 @@ impl GrantRef {
     pub const FIRST: Self = Self(8);
 
     /// Refers to the entry `reference`, or returns [`None`] for a reserved one.
+    #[inline]
     pub const fn new(reference: u32) -> Option<Self> {
         if reference < Self::FIRST.0 {
             return None;
@@ -35,6 +36,7 @@ impl GrantRef {
     }
 
     /// Returns the number that hypercalls use.
+    #[inline]
     pub const fn get(self) -> u32 {
         self.0
     }
@@ -68,6 +70,7 @@ impl Fragment {
     };
 
     /// Takes `length` bytes from `offset` on, or returns [`None`] if they cross the page's end.
+    #[inline]
     pub fn new(reference: GrantRef, offset: PageOffset, length: FragmentLength) -> Option<Self> {
         if length > offset.room() {
             return None;
@@ -81,16 +84,19 @@ impl Fragment {
     }
 
     /// Returns the page.
+    #[inline]
     pub const fn reference(&self) -> GrantRef {
         self.reference
     }
 
     /// Returns where in the page the fragment starts.
+    #[inline]
     pub const fn offset(&self) -> PageOffset {
         self.offset
     }
 
     /// Returns how many bytes the fragment has.
+    #[inline]
     pub const fn length(&self) -> FragmentLength {
         self.length
     }

@@ -9,16 +9,16 @@
 //!
 //! From the bottom to the top:
 //!
-//! * [`error`] has what a peer can do wrong, one variant for each rule.
-//! * [`units`] has a type for every index, identity and length.
-//! * [`grant`] has pages that one side lets the other copy from, copy plans, slots.
-//! * [`wire`] has messages, raw and validated.
-//! * [`ring`] has a byte stream in shared memory with one producer and one consumer.
+//! * [`error`] names what a peer can do wrong, one variant for each rule.
+//! * [`units`] holds a type for every index, identity and length.
+//! * [`grant`] covers pages that one side lets the other copy from, copy plans, slots.
+//! * [`wire`] holds the messages, raw and validated.
+//! * [`ring`] is a byte stream in shared memory with one producer and one consumer.
 //! * [`credit`] says how much may be outstanding, and what is.
-//! * [`queue`] has the two halves of a queue, [`queue::Sender`] and [`queue::Receiver`].
+//! * [`queue`] joins these to the two halves of a queue, [`queue::Sender`] and [`queue::Receiver`].
 //! * [`segment`] chooses which way a packet's bytes travel.
-//! * [`handshake`] has xenstore keys, negotiation and the device's states.
-//! * [`stats`] has counters.
+//! * [`handshake`] covers xenstore keys, negotiation and the device's states.
+//! * [`stats`] counts.
 //!
 //! `Documentation/protocol.md` is the protocol in prose. Words are used in one sense only: *rx* is
 //! towards the guest and *tx* is from it, whichever side speaks.

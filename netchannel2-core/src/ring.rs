@@ -25,6 +25,8 @@ pub mod control;
 mod event;
 mod producer;
 
+pub(crate) use self::consumer::Taken;
+
 pub use self::{
     consumer::{
         Consumer,

@@ -41,6 +41,7 @@ macro_rules! counters {
             }
 
             /// Adds the counters of another queue.
+            #[inline]
             pub fn add(&mut self, other: &Self) {
                 $(self.$field = self.$field.wrapping_add(other.$field);)*
             }
@@ -110,6 +111,7 @@ counters! {
 
 impl SendCounters {
     /// Counts a packet that was sent.
+    #[inline]
     pub(crate) fn packet(&mut self, way: Way, length: PacketLength) {
         if way == Way::Inline {
             add(&mut self.inline_packets, 1);
@@ -127,6 +129,7 @@ impl SendCounters {
     }
 
     /// Counts what became of a packet at the peer.
+    #[inline]
     pub(crate) fn finished(&mut self, status: FinishStatus) {
         match status {
             FinishStatus::Ok => {}
@@ -137,6 +140,7 @@ impl SendCounters {
     }
 
     /// Counts a publication.
+    #[inline]
     pub(crate) fn published(&mut self, notify: Notify) {
         match notify {
             Notify::Needed => add(&mut self.events_sent, 1),
@@ -157,6 +161,7 @@ impl SendCounters {
 
 impl ReceiveCounters {
     /// Counts a packet that was received.
+    #[inline]
     pub(crate) fn packet(&mut self, way: Way, length: PacketLength) {
         if way == Way::Inline {
             add(&mut self.inline_packets, 1);
@@ -174,6 +179,7 @@ impl ReceiveCounters {
     }
 
     /// Counts what became of a packet here.
+    #[inline]
     pub(crate) fn finished(&mut self, status: FinishStatus) {
         match status {
             FinishStatus::Ok => {}
@@ -184,6 +190,7 @@ impl ReceiveCounters {
     }
 
     /// Counts a publication.
+    #[inline]
     pub(crate) fn published(&mut self, notify: Notify) {
         match notify {
             Notify::Needed => add(&mut self.events_sent, 1),
@@ -192,6 +199,7 @@ impl ReceiveCounters {
     }
 }
 
+#[inline]
 fn add(counter: &mut u64, more: u32) {
     *counter = counter.wrapping_add(u64::from(more));
 }

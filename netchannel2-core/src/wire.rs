@@ -15,7 +15,13 @@ mod message;
 mod metadata;
 mod packet;
 
-pub(crate) use self::message::pad;
+pub(crate) use self::{
+    message::{
+        pad,
+        parse_pad, //
+    },
+    packet::PacketView, //
+};
 
 pub use self::{
     credit::{

@@ -72,6 +72,7 @@ impl Outstanding {
     }
 
     /// Returns the id that [`Self::allocate`] would give out, or [`None`] if there is none left.
+    #[inline]
     pub fn peek(&self) -> Option<PacketId> {
         if self.used >= MAX_OUTSTANDING {
             return None;
@@ -82,6 +83,7 @@ impl Outstanding {
     }
 
     /// Enters a packet of `length` bytes, or returns [`None`] if there is no id left.
+    #[inline]
     pub fn allocate(&mut self, length: PacketLength) -> Option<PacketId> {
         let id = self.peek()?;
         *self.entries.get_mut(id.index())? = Entry {
@@ -100,6 +102,7 @@ impl Outstanding {
     /// # Errors
     ///
     /// Returns [`Violation::FinishUnknown`] if it is not outstanding.
+    #[inline]
     pub fn finish(&mut self, id: PacketId) -> Result<PacketLength, Violation> {
         let unknown = Violation::FinishUnknown(id.get());
         let entry = self.entries.get_mut(id.index()).ok_or(unknown)?;

@@ -177,7 +177,7 @@ pub enum Violation {
         /// Where the sum goes, from there.
         offset: u16,
     },
-    /// The place of the checksum lies outside of the packet.
+    /// The place of the checksum lies outside of the packet, or in its Ethernet header.
     ChecksumRange {
         /// Where summing starts.
         start: u16,
@@ -357,7 +357,7 @@ impl fmt::Display for Violation {
             } => write!(
                 f,
                 "packet.csum_start is {start}: \
-                 csum_offset {offset} + 2 more bytes cross the length {length}"
+                 inside the Ethernet header, or csum_offset {offset} + 2 more bytes cross {length}"
             ),
             Self::GsoType(gso_type) => write!(f, "packet.gso_type is {gso_type}: unknown"),
             Self::GsoSize {

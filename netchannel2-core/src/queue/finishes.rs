@@ -58,10 +58,12 @@ impl PendingFinishes {
     }
 
     /// Returns how many FINISHes wait.
+    #[inline]
     pub(super) const fn count(&self) -> u16 {
         self.count
     }
 
+    #[inline]
     pub(super) fn push(&mut self, finish: Finish) -> Result<(), FinishError> {
         let duplicate = FinishError::Duplicate(finish.id);
         let status = self.status.get_mut(finish.id.index()).ok_or(duplicate)?;

@@ -2,7 +2,10 @@
 
 //! Writing a packet's inline bytes into its message.
 
+use zerocopy::IntoBytes as _;
+
 use crate::{
+    grant::Fragment,
     ring::{
         SharedRing,
         Slot, //
@@ -12,6 +15,7 @@ use crate::{
         Bytes,
         InlineLength, //
     },
+    wire::RawFragment,
 };
 
 /// Says that there is no space for that many bytes; none was written.
@@ -31,14 +35,28 @@ pub struct InlineWriter<'a, R> {
 }
 
 impl<'a, R: SharedRing> InlineWriter<'a, R> {
-    /// Starts behind the head of the message, which has `head` bytes.
-    pub(super) fn new(slot: Slot<'a, R>, head: Bytes, length: InlineLength) -> Self {
-        let room = slot.size().bytes().saturating_sub(head);
-        // INVARIANT: Not more than there is behind the head.
-        Self {
+    /// Writes the head of the message, and has no room for anything else.
+    pub(super) fn new(slot: Slot<'a, R>, fixed: &[u8], fragments: &[Fragment]) -> Self {
+        // INVARIANT: Nothing is within every message.
+        let mut writer = Self {
             slot,
-            next: head,
+            next: Bytes::ZERO,
+            rest: Bytes::ZERO,
+        };
+        writer.append(fixed);
+        for fragment in fragments {
+            writer.append(RawFragment::from(*fragment).as_bytes());
+        }
+        writer
+    }
+
+    /// Makes room for `length` bytes, or what the message has behind its head.
+    pub(super) fn with_room_for(self, length: InlineLength) -> Self {
+        let room = self.slot.size().bytes().saturating_sub(self.next);
+        // INVARIANT: Not more than there is.
+        Self {
             rest: length.bytes().min(room),
+            ..self
         }
     }
 

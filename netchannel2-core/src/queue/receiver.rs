@@ -11,8 +11,8 @@ use crate::{
         InlineError,
         Notify,
         Rearm,
-        Received,
-        SharedRing, //
+        SharedRing,
+        Taken, //
     },
     stats::ReceiveCounters,
     units::{
@@ -25,7 +25,6 @@ use crate::{
         FinishStatus,
         Kind,
         MaxPackets,
-        Message,
         Packet,
         MAX_OUTSTANDING, //
     },
@@ -88,32 +87,34 @@ impl<R: SharedRing> Receiver<R> {
         reason = "an iterator would have to end at a violation"
     )]
     pub fn next(&mut self) -> Result<Option<Event>, Violation> {
-        let Some(Received { message, inline }) = self.consumer.next()? else {
+        let Some(taken) = self.consumer.take()? else {
             return Ok(None);
         };
-        let event = match message {
-            Message::SetMaxPackets(_) if self.is_ready => return Err(Violation::CreditTwice),
-            Message::SetMaxPackets(limit) => {
-                self.is_ready = true;
-                Event::Ready(limit)
-            }
-            _ if !self.is_ready => {
-                return Err(Violation::NotReady {
-                    kind: kind_of(&message).to_wire(),
-                })
-            }
-            Message::Packet(packet) => {
+        let kind = taken.kind();
+        if self.is_ready == (kind == Kind::SetMaxPackets) {
+            return Err(self.misplaced(&taken));
+        }
+        let head = self.consumer.head(&taken);
+        match kind {
+            Kind::Packet => {
+                let packet = Packet::parse(head, self.consumer.negotiated())?;
+                let inline = taken.inline(packet.inline_length);
                 self.enter(&packet)?;
-                Event::Packet(packet, inline)
+                Ok(Some(Event::Packet(packet, inline)))
             }
-            Message::Finish(batch) => {
+            Kind::Finish => {
+                let batch = FinishBatch::parse(head)?;
                 self.counters.finishes(&batch);
-                Event::Finish(batch)
+                Ok(Some(Event::Finish(batch)))
+            }
+            Kind::SetMaxPackets => {
+                let limit = MaxPackets::parse(head)?;
+                self.is_ready = true;
+                Ok(Some(Event::Ready(limit)))
             }
             // The consumer keeps them to itself.
-            Message::Pad => return Ok(None),
-        };
-        Ok(Some(event))
+            Kind::Pad => Ok(None),
+        }
     }
 
     /// Copies the next inline bytes of a packet out of the ring, each byte once.
@@ -181,6 +182,16 @@ impl<R: SharedRing> Receiver<R> {
         &self.counters
     }
 
+    /// Says what is wrong with a SET_MAX_PACKETS that is not first, or with another that is.
+    #[cold]
+    fn misplaced(&self, taken: &Taken) -> Violation {
+        if self.is_ready {
+            return Violation::CreditTwice;
+        }
+        let kind = taken.kind().to_wire();
+        Violation::NotReady { kind }
+    }
+
     /// Enters a packet, if the peer wants it finished.
     fn enter(&mut self, packet: &Packet) -> Result<(), Violation> {
         if let Some(id) = packet.id {
@@ -196,14 +207,5 @@ impl<R: SharedRing> Receiver<R> {
         }
         self.counters.packet(packet.way, packet.length);
         Ok(())
-    }
-}
-
-fn kind_of(message: &Message) -> Kind {
-    match message {
-        Message::SetMaxPackets(_) => Kind::SetMaxPackets,
-        Message::Packet(_) => Kind::Packet,
-        Message::Finish(_) => Kind::Finish,
-        Message::Pad => Kind::Pad,
     }
 }

@@ -2,6 +2,8 @@
 
 //! The sending half of a queue.
 
+use zerocopy::IntoBytes as _;
+
 use super::{
     finishes::{
         FinishError,
@@ -28,7 +30,6 @@ use crate::{
     },
     stats::SendCounters,
     units::{
-        length_of,
         Bytes,
         InlineLength,
         PacketId,
@@ -38,12 +39,12 @@ use crate::{
         Features,
         Finish,
         FinishStatus,
-        Fragments,
         MaxPackets,
         Message,
         MessageSize,
         Packet,
         PacketMeta,
+        PacketView,
         Way,
         MAX_FINISHES,
         MAX_FRAGMENTS,
@@ -159,16 +160,10 @@ impl<R: SharedRing> Sender<R> {
         length: PacketLength,
         fill: impl FnOnce(&mut InlineWriter<'_, R>),
     ) -> Result<(), SendError> {
-        let packet = Packet {
-            id: None,
-            length,
-            way: Way::Inline,
-            inline_length: InlineLength::try_from(length).map_err(|_| SendError::TooBig)?,
-            fragments: Fragments::NONE,
-            meta: meta.reduced_to(self.negotiated),
-        };
+        let meta = meta.reduced_to(self.negotiated);
+        let packet = PacketView::inline(length, meta).ok_or(SendError::TooBig)?;
         self.check_credit(Way::Inline, length)?;
-        self.send_packet(packet, fill)?;
+        self.send_packet(&packet, fill)?;
         self.counters.packet(Way::Inline, length);
         Ok(())
     }
@@ -187,22 +182,12 @@ impl<R: SharedRing> Sender<R> {
         prefix: &[u8],
         fragments: &[Fragment],
     ) -> Result<PacketId, SendError> {
-        let inline_length = u16::try_from(prefix.len())
-            .ok()
-            .and_then(InlineLength::new)
-            .ok_or(SendError::TooBig)?;
-        let fragments = Fragments::from_slice(fragments).ok_or(SendError::TooBig)?;
-        self.check_credit(Way::Granted, length)?;
         let id = self.outstanding.peek().ok_or(SendError::NoCredit)?;
-        let packet = Packet {
-            id: Some(id),
-            length,
-            way: Way::Granted,
-            inline_length,
-            fragments,
-            meta: meta.reduced_to(self.negotiated),
-        };
-        self.send_packet(packet, |writer| {
+        let meta = meta.reduced_to(self.negotiated);
+        let packet =
+            PacketView::granted(id, length, prefix, fragments, meta).ok_or(SendError::TooBig)?;
+        self.check_credit(Way::Granted, length)?;
+        self.send_packet(&packet, |writer| {
             // As long as was said.
             let _ = writer.write(prefix);
         })?;
@@ -360,24 +345,17 @@ impl<R: SharedRing> Sender<R> {
 
     fn send_packet(
         &mut self,
-        packet: Packet,
+        packet: &PacketView<'_>,
         fill: impl FnOnce(&mut InlineWriter<'_, R>),
     ) -> Result<(), SendError> {
         packet
             .check(self.negotiated)
             .map_err(SendError::Malformed)?;
         let size = packet.size().ok_or(SendError::TooBig)?;
-        let mut head = [0; MAX_HEAD];
-        let length = Message::Packet(packet)
-            .emit(&mut head)
-            .map_err(|_| SendError::TooBig)?;
-        let head = head.get(..length).unwrap_or_default();
-
-        let mut slot = self.begin(size)?;
-        slot.write(Bytes::ZERO, head)
-            .map_err(|_| SendError::TooBig)?;
-        let head_length = Bytes::new(length_of(head));
-        let mut writer = InlineWriter::new(slot, head_length, packet.inline_length);
+        let raw = packet.to_raw().ok_or(SendError::TooBig)?;
+        let slot = self.begin(size)?;
+        let mut writer = InlineWriter::new(slot, raw.as_bytes(), packet.fragments())
+            .with_room_for(packet.inline_length());
         fill(&mut writer);
         writer.commit();
         Ok(())

@@ -15,12 +15,14 @@ use crate::{
     units::{
         length_of,
         Bytes,
+        InlineLength,
         RingIndex,
         RingOffset,
         RingOrder,
         ALIGNMENT, //
     },
     wire::{
+        parse_pad,
         Features,
         HeadLength,
         Kind,
@@ -102,6 +104,8 @@ pub struct Consumer<R> {
     consumed: RingIndex,
     /// How much of that is given back to the peer.
     released: RingIndex,
+    /// The private copy of the head of the message that was taken last.
+    head: [u8; MAX_HEAD],
 }
 
 impl<R: SharedRing> Consumer<R> {
@@ -116,6 +120,7 @@ impl<R: SharedRing> Consumer<R> {
             produced: RingIndex::START,
             consumed: RingIndex::START,
             released: RingIndex::START,
+            head: [0; MAX_HEAD],
         }
     }
 
@@ -132,23 +137,34 @@ impl<R: SharedRing> Consumer<R> {
         reason = "an iterator would have to end at a violation"
     )]
     pub fn next(&mut self) -> Result<Option<Received>, Violation> {
-        if self.available() == Bytes::ZERO {
-            self.refresh()?;
+        let Some(taken) = self.take()? else {
+            return Ok(None);
+        };
+        let message = Message::parse(self.head(&taken), self.negotiated)?;
+        let inline = match &message {
+            Message::Packet(packet) => taken.inline(packet.inline_length),
+            _ => taken.inline(InlineLength::ZERO),
+        };
+        Ok(Some(Received { message, inline }))
+    }
+
+    /// Takes the next message without parsing it, if there is one.
+    #[inline]
+    pub(crate) fn take(&mut self) -> Result<Option<Taken>, Violation> {
+        match self.take_any()? {
+            Some(taken) if taken.kind == Kind::Pad => self.take_any(),
+            taken => Ok(taken),
         }
-        let received = self.take()?;
-        match received {
-            Some(Received {
-                message: Message::Pad,
-                ..
-            }) => {
-                if self.available() == Bytes::ZERO {
-                    self.refresh()?;
-                }
-                // The message after a PAD is at the start of the ring, where no PAD may be.
-                self.take()
-            }
-            received => Ok(received),
-        }
+    }
+
+    /// Returns the private copy of the head of the message that was taken last.
+    pub(crate) fn head(&self, taken: &Taken) -> &[u8] {
+        self.head.get(..taken.head.as_usize()).unwrap_or_default()
+    }
+
+    /// Returns the features that messages may use.
+    pub(crate) const fn negotiated(&self) -> Features {
+        self.negotiated
     }
 
     /// Copies the next inline bytes of a packet out of the ring.
@@ -252,7 +268,12 @@ impl<R: SharedRing> Consumer<R> {
     }
 
     /// Takes what is next, a PAD too.
-    fn take(&mut self) -> Result<Option<Received>, Violation> {
+    ///
+    /// The message after a PAD lies at the start of the ring, where no PAD may be.
+    fn take_any(&mut self) -> Result<Option<Taken>, Violation> {
+        if self.available() == Bytes::ZERO {
+            self.refresh()?;
+        }
         let available = self.available();
         if available == Bytes::ZERO {
             return Ok(None);
@@ -264,63 +285,46 @@ impl<R: SharedRing> Consumer<R> {
         self.ring.read(at, &mut first);
         let [kind, _, low, high, ..] = first;
         let size = u16::from_le_bytes([low, high]);
-        if Kind::from_wire(kind)? == Kind::Pad {
-            return self.take_pad(&first, size, at).map(Some);
-        }
-
-        let size = MessageSize::new(size)?;
-        if size.bytes() > available {
-            return Err(Violation::MessageTruncated {
-                size: size.get(),
-                available,
-            });
-        }
-        if size.bytes() > to_end {
-            return Err(Violation::MessageWraps {
-                size: size.get(),
-                to_end,
-            });
-        }
-        let length = HeadLength::of(first)?;
-        if length.bytes() > size.bytes() {
+        let kind = Kind::from_wire(kind)?;
+        let head = if kind == Kind::Pad {
+            self.check_pad(&first, size, at)?
+        } else {
+            check_size(size, available, to_end)?;
+            HeadLength::of(first)?
+        };
+        let size = Bytes::new(u32::from(size));
+        if head.bytes() > size {
             return Err(Violation::MessageSizeMismatch {
-                size: size.get(),
-                expected: length.bytes().get(),
+                size: u16::from_le_bytes([low, high]),
+                expected: head.bytes().get(),
             });
         }
         // Nothing of the head is read a second time: what was looked at is what is parsed.
-        let mut head = [0; MAX_HEAD];
-        let head = head.get_mut(..length.as_usize()).unwrap_or_default();
-        if let Some((start, rest)) = head.split_first_chunk_mut() {
+        let copy = self.head.get_mut(..head.as_usize()).unwrap_or_default();
+        if let Some((start, rest)) = copy.split_first_chunk_mut() {
             *start = first;
-            self.ring
-                .read(at.forward(Bytes::new(length_of(&first))), rest);
+            if !rest.is_empty() {
+                self.ring
+                    .read(at.forward(Bytes::new(length_of(&first))), rest);
+            }
         }
-        let message = Message::parse(head, self.negotiated)?;
-
         // INVARIANT: The message ends within `available` bytes, at a multiple of 8.
-        self.consumed = self.consumed.advance(size.bytes());
-        let rest = match &message {
-            Message::Packet(packet) => packet.inline_length.bytes(),
-            _ => Bytes::ZERO,
-        };
-        // INVARIANT: `Message::parse` has compared head and inline bytes with the size, and the
-        // message lies within the ring.
-        let inline = InlineBytes {
-            next: at.forward(length.bytes()),
-            rest,
+        self.consumed = self.consumed.advance(size);
+        Ok(Some(Taken {
+            kind,
+            head,
+            inline: at.forward(head.bytes()),
             end: self.consumed,
-        };
-        Ok(Some(Received { message, inline }))
+        }))
     }
 
-    fn take_pad(
-        &mut self,
+    fn check_pad(
+        &self,
         first: &[u8; 8],
         size: u16,
         at: RingOffset,
-    ) -> Result<Received, Violation> {
-        let message = Message::parse(first, self.negotiated)?;
+    ) -> Result<HeadLength, Violation> {
+        parse_pad(first)?;
         let to_end = at.to_end(self.order);
         let bytes = Bytes::new(u32::from(size));
         if bytes != to_end || at.get() == 0 {
@@ -330,15 +334,50 @@ impl<R: SharedRing> Consumer<R> {
         if bytes > available {
             return Err(Violation::MessageTruncated { size, available });
         }
-        // INVARIANT: The PAD ends within `available` bytes, at the end of the ring.
-        self.consumed = self.consumed.advance(bytes);
-        Ok(Received {
-            message,
-            inline: InlineBytes {
-                next: at,
-                rest: Bytes::ZERO,
-                end: self.consumed,
-            },
-        })
+        HeadLength::of(*first)
+    }
+}
+
+/// Checks that a message ends within what is produced and within the ring.
+#[inline]
+fn check_size(size: u16, available: Bytes, to_end: Bytes) -> Result<(), Violation> {
+    let bytes = MessageSize::new(size)?.bytes();
+    if bytes > available {
+        return Err(Violation::MessageTruncated { size, available });
+    }
+    if bytes > to_end {
+        return Err(Violation::MessageWraps { size, to_end });
+    }
+    Ok(())
+}
+
+/// A message whose head was copied, and whose contents are not looked at yet.
+///
+/// # Invariants
+///
+/// Its head, and whatever the head says that it has inline, end at `end` or before.
+#[derive(Debug)]
+pub(crate) struct Taken {
+    kind: Kind,
+    head: HeadLength,
+    /// Where inline bytes would start.
+    inline: RingOffset,
+    end: RingIndex,
+}
+
+impl Taken {
+    /// Returns the message's type.
+    pub(crate) const fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// Returns the token for `length` inline bytes, which parsing has compared with the size.
+    pub(crate) fn inline(&self, length: InlineLength) -> InlineBytes {
+        // INVARIANT: They lie within the message, which lies within the ring.
+        InlineBytes {
+            next: self.inline,
+            rest: length.bytes(),
+            end: self.end,
+        }
     }
 }

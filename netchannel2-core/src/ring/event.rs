@@ -16,11 +16,13 @@ pub enum Notify {
 
 impl Notify {
     /// Says whether an event is to be sent.
+    #[inline]
     pub fn is_needed(self) -> bool {
         self == Self::Needed
     }
 
     /// Combines two rings' answers for the one event channel that they share.
+    #[inline]
     pub fn or(self, other: Self) -> Self {
         match self {
             Self::Needed => self,
@@ -33,6 +35,7 @@ impl Notify {
 ///
 /// True where `event` lies in `old + 1..=new`, in wrapping arithmetic (as
 /// `RING_PUSH_REQUESTS_AND_CHECK_NOTIFY` of Xen's `io/ring.h`).
+#[inline]
 pub(super) fn reached(event: RingIndex, old: RingIndex, new: RingIndex) -> Notify {
     if new.distance(event) < new.distance(old) {
         Notify::Needed

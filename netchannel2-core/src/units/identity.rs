@@ -76,6 +76,7 @@ impl PacketId {
     }
 
     /// Returns the packet's place in a table of [`MAX_OUTSTANDING`] entries.
+    #[inline]
     pub(crate) fn index(self) -> usize {
         usize::from(self.0)
     }

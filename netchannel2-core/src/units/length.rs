@@ -24,34 +24,40 @@ impl Bytes {
     pub const ZERO: Self = Self(0);
 
     /// Counts `count` bytes.
+    #[inline]
     pub const fn new(count: u32) -> Self {
         Self(count)
     }
 
     /// Returns the number of bytes.
+    #[inline]
     pub const fn get(self) -> u32 {
         self.0
     }
 
     /// Returns the number of bytes as an index.
+    #[inline]
     pub const fn as_usize(self) -> usize {
         super::index(self.0)
     }
 
     /// Adds two counts, stopping at the largest.
     #[must_use]
+    #[inline]
     pub const fn saturating_add(self, more: Self) -> Self {
         Self(self.0.saturating_add(more.0))
     }
 
     /// Subtracts `less`, stopping at zero.
     #[must_use]
+    #[inline]
     pub const fn saturating_sub(self, less: Self) -> Self {
         Self(self.0.saturating_sub(less.0))
     }
 }
 
 impl From<PacketLength> for Bytes {
+    #[inline]
     fn from(length: PacketLength) -> Self {
         Self(length.get())
     }
@@ -80,6 +86,7 @@ impl PacketLength {
     /// # Errors
     ///
     /// Returns [`Violation::PacketLength`] outside of the bounds.
+    #[inline]
     pub fn new(length: u32) -> Result<Self, Violation> {
         if length < Self::MIN {
             return Err(Violation::PacketLength(length));
@@ -93,6 +100,7 @@ impl PacketLength {
     }
 
     /// Returns the number of bytes.
+    #[inline]
     pub fn get(self) -> u32 {
         u32::from(self.0.get())
     }
@@ -116,6 +124,7 @@ impl InlineLength {
     pub const MAX: Self = Self(MAX_INLINE);
 
     /// Counts `length` bytes, or returns [`None`] above [`MAX_INLINE`].
+    #[inline]
     pub const fn new(length: u16) -> Option<Self> {
         if length > MAX_INLINE {
             return None;
@@ -125,11 +134,13 @@ impl InlineLength {
     }
 
     /// Returns the number of bytes.
+    #[inline]
     pub const fn get(self) -> u16 {
         self.0
     }
 
     /// Returns the number of bytes as a count.
+    #[inline]
     pub fn bytes(self) -> Bytes {
         Bytes(u32::from(self.0))
     }
@@ -138,6 +149,7 @@ impl InlineLength {
 impl TryFrom<PacketLength> for InlineLength {
     type Error = TooLongForInline;
 
+    #[inline]
     fn try_from(length: PacketLength) -> Result<Self, TooLongForInline> {
         Self::new(length.0.get()).ok_or(TooLongForInline)
     }
@@ -161,6 +173,7 @@ impl PageOffset {
     pub const ZERO: Self = Self(0);
 
     /// Locates the byte `offset`, or returns [`None`] outside of a page.
+    #[inline]
     pub const fn new(offset: u16) -> Option<Self> {
         if offset >= PAGE_SIZE {
             return None;
@@ -170,11 +183,13 @@ impl PageOffset {
     }
 
     /// Returns the number of the byte; the first is 0.
+    #[inline]
     pub const fn get(self) -> u16 {
         self.0
     }
 
     /// Counts the bytes from here to the end of the page.
+    #[inline]
     pub const fn room(self) -> FragmentLength {
         // INVARIANT: In `1..=PAGE_SIZE` by the invariant of `Self`.
         FragmentLength(PAGE_SIZE.saturating_sub(self.0))
@@ -195,6 +210,7 @@ impl FragmentLength {
     pub const PAGE: Self = Self(PAGE_SIZE);
 
     /// Counts `length` bytes, or returns [`None`] for none and for more than a page.
+    #[inline]
     pub const fn new(length: u16) -> Option<Self> {
         if length == 0 || length > PAGE_SIZE {
             return None;
@@ -204,11 +220,13 @@ impl FragmentLength {
     }
 
     /// Returns the number of bytes.
+    #[inline]
     pub const fn get(self) -> u16 {
         self.0
     }
 
     /// Returns the number of bytes as a count.
+    #[inline]
     pub fn bytes(self) -> Bytes {
         Bytes(u32::from(self.0))
     }

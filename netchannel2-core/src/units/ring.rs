@@ -30,6 +30,7 @@ impl RingOrder {
     pub const MAX_PAGES: usize = 1 << Self::MAX.0;
 
     /// Takes 2^`order` pages, or returns [`None`] outside of the bounds.
+    #[inline]
     pub const fn new(order: u8) -> Option<Self> {
         if order < Self::MIN.0 || order > Self::MAX.0 {
             return None;
@@ -39,22 +40,26 @@ impl RingOrder {
     }
 
     /// Returns the order.
+    #[inline]
     pub const fn get(self) -> u8 {
         self.0
     }
 
     /// Returns the order as a shift, which the invariant keeps from wrapping.
+    #[inline]
     const fn shift(self) -> u32 {
         // CAST: Lossless; `From` is not const.
         self.0 as u32
     }
 
     /// Returns how many pages the ring has.
+    #[inline]
     pub const fn pages(self) -> usize {
         1_usize.wrapping_shl(self.shift())
     }
 
     /// Returns how many bytes the ring has.
+    #[inline]
     pub const fn bytes(self) -> Bytes {
         Bytes::new(4096_u32.wrapping_shl(self.shift()))
     }
@@ -71,32 +76,38 @@ impl RingIndex {
     pub const START: Self = Self(0);
 
     /// Takes the index `value`, as found in a control page.
+    #[inline]
     pub const fn new(value: u32) -> Self {
         Self(value)
     }
 
     /// Returns the word for the control page.
+    #[inline]
     pub const fn get(self) -> u32 {
         self.0
     }
 
     /// Moves on by `bytes`.
     #[must_use]
+    #[inline]
     pub const fn advance(self, bytes: Bytes) -> Self {
         Self(self.0.wrapping_add(bytes.get()))
     }
 
     /// Counts the bytes from `earlier` to this index.
+    #[inline]
     pub const fn distance(self, earlier: Self) -> Bytes {
         Bytes::new(self.0.wrapping_sub(earlier.0))
     }
 
     /// Says whether messages may start here.
+    #[inline]
     pub const fn is_aligned(self) -> bool {
         self.0 % ALIGNMENT == 0
     }
 
     /// Locates the index in a ring of size `order`.
+    #[inline]
     pub const fn offset(self, order: RingOrder) -> RingOffset {
         RingOffset(self.0 & order.bytes().get().wrapping_sub(1))
     }
@@ -108,21 +119,25 @@ pub struct RingOffset(u32);
 
 impl RingOffset {
     /// Returns the number of the byte.
+    #[inline]
     pub const fn get(self) -> u32 {
         self.0
     }
 
     /// Returns the number of the byte as an index.
+    #[inline]
     pub const fn as_usize(self) -> usize {
         super::index(self.0)
     }
 
     /// Counts the bytes from here to the end of a ring of size `order`.
+    #[inline]
     pub const fn to_end(self, order: RingOrder) -> Bytes {
         order.bytes().saturating_sub(Bytes::new(self.0))
     }
 
     /// Moves on by `bytes`, without wrapping: the caller stays within one message.
+    #[inline]
     pub(crate) const fn forward(self, bytes: Bytes) -> Self {
         Self(self.0.saturating_add(bytes.get()))
     }

@@ -4,9 +4,12 @@
 
 use core::fmt;
 
-use zerocopy::little_endian::{
-    U16,
-    U32, //
+use zerocopy::{
+    little_endian::{
+        U16,
+        U32, //
+    },
+    FromBytes as _, //
 };
 use zerocopy_derive::{
     FromBytes,
@@ -21,6 +24,7 @@ use super::{
         Kind,
         RawHeader, //
     },
+    message::truncated,
     MAX_OUTSTANDING,
     MIN_CREDIT_BYTES, //
 };
@@ -43,7 +47,9 @@ pub struct RawSetMaxPackets {
     pub reserved: U32,
 }
 
-static_assertions::const_assert_eq!(size_of::<RawSetMaxPackets>(), 16);
+const SIZE: u16 = 16;
+
+static_assertions::const_assert_eq!(size_of::<RawSetMaxPackets>(), SIZE as usize);
 
 /// Counts packets that may be outstanding.
 ///
@@ -125,7 +131,17 @@ impl MaxPackets {
         self.bytes
     }
 
-    pub(super) fn parse(raw: &RawSetMaxPackets) -> Result<Self, Violation> {
+    /// Checks a SET_MAX_PACKETS, which lies in private memory.
+    pub(crate) fn parse(head: &[u8]) -> Result<Self, Violation> {
+        let (raw, _) = RawSetMaxPackets::ref_from_prefix(head).map_err(|_| truncated(head))?;
+        raw.header.without_flags()?;
+        let size = raw.header.size.get();
+        if size != SIZE {
+            return Err(Violation::MessageSizeMismatch {
+                size,
+                expected: u32::from(SIZE),
+            });
+        }
         if raw.reserved.get() != 0 {
             return Err(Violation::Reserved {
                 kind: Kind::SetMaxPackets.to_wire(),
@@ -142,7 +158,7 @@ impl MaxPackets {
             header: RawHeader {
                 kind: Kind::SetMaxPackets.to_wire(),
                 flags: 0,
-                size: U16::new(16),
+                size: U16::new(SIZE),
             },
             max_packets: U32::new(u32::from(self.packets.0)),
             max_bytes: U32::new(self.bytes.get()),
@@ -153,6 +169,8 @@ impl MaxPackets {
 
 #[cfg(test)]
 mod tests {
+    use zerocopy::IntoBytes as _;
+
     use super::*;
 
     fn raw(packets: u32, bytes: u32) -> RawSetMaxPackets {
@@ -166,16 +184,16 @@ mod tests {
     #[test]
     fn none_is_a_violation_and_many_are_clamped() {
         assert_eq!(
-            MaxPackets::parse(&raw(0, 65_535)),
+            MaxPackets::parse(raw(0, 65_535).as_bytes()),
             Err(Violation::CreditPackets(0))
         );
         assert_eq!(
-            MaxPackets::parse(&raw(1, 65_534)),
+            MaxPackets::parse(raw(1, 65_534).as_bytes()),
             Err(Violation::CreditBytes(65_534))
         );
-        let most = MaxPackets::parse(&raw(u32::MAX, u32::MAX));
+        let most = MaxPackets::parse(raw(u32::MAX, u32::MAX).as_bytes());
         assert_eq!(most.map(MaxPackets::packets), Ok(PacketCount::MAX));
-        let one = MaxPackets::parse(&raw(1, 65_535));
+        let one = MaxPackets::parse(raw(1, 65_535).as_bytes());
         assert_eq!(one.map(|one| one.packets().get()), Ok(1));
     }
 
@@ -186,7 +204,7 @@ mod tests {
             ..raw(1, 65_535)
         };
         assert_eq!(
-            MaxPackets::parse(&raw),
+            MaxPackets::parse(raw.as_bytes()),
             Err(Violation::Reserved { kind: 1, value: 7 })
         );
     }

@@ -21,7 +21,10 @@ use super::{
         MessageSize,
         RawHeader, //
     },
-    message::BufferTooShort,
+    message::{
+        truncated,
+        BufferTooShort, //
+    },
     HEADER_SIZE,
     MAX_FINISHES, //
 };
@@ -182,7 +185,10 @@ impl FinishBatch {
         MessageSize::for_content(content(self.length)).unwrap_or(MessageSize::MAX)
     }
 
-    pub(super) fn parse(raw: &RawFinish, rest: &[u8]) -> Result<Self, Violation> {
+    /// Checks a FINISH, which lies in private memory.
+    pub(crate) fn parse(head: &[u8]) -> Result<Self, Violation> {
+        let (raw, mut rest) = RawFinish::ref_from_prefix(head).map_err(|_| truncated(head))?;
+        raw.header.without_flags()?;
         let kind = Kind::Finish.to_wire();
         let count = raw.count.get();
         if count == 0 || count > MAX_FINISHES {
@@ -203,9 +209,8 @@ impl FinishBatch {
         }
 
         let mut batch = Self::new();
-        let mut rest = rest;
         for entry in 0..count {
-            let (raw, tail) = RawFinishEntry::ref_from_prefix(rest).map_err(|_| mismatch)?;
+            let (raw, tail) = RawFinishEntry::ref_from_prefix(rest).map_err(|_| truncated(head))?;
             rest = tail;
             if raw.reserved != 0 {
                 return Err(Violation::Reserved {
@@ -223,8 +228,16 @@ impl FinishBatch {
             };
             batch.push(finish).map_err(|_| mismatch)?;
         }
-        super::message::check_padding(Kind::Finish, rest, Bytes::new(padding))?;
-        Ok(batch)
+        let padding = rest
+            .get(..Bytes::new(padding).as_usize())
+            .ok_or_else(|| truncated(head))?;
+        match padding.iter().find(|byte| **byte != 0) {
+            Some(byte) => Err(Violation::Reserved {
+                kind,
+                value: u32::from(*byte),
+            }),
+            None => Ok(batch),
+        }
     }
 
     pub(super) fn emit(&self, into: &mut [u8]) -> Result<usize, BufferTooShort> {

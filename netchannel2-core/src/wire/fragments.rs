@@ -43,8 +43,9 @@ pub struct RawFragment {
 
 impl RawFragment {
     /// The size of the structure.
-    pub(super) const SIZE: u16 = 8;
+    pub(crate) const SIZE: u16 = 8;
 
+    #[inline]
     pub(super) fn parse(&self, place: u8) -> Result<Fragment, Violation> {
         let reference = self.reference.get();
         let reference = GrantRef::new(reference).ok_or(Violation::FragmentReference {
@@ -66,6 +67,7 @@ impl RawFragment {
 static_assertions::const_assert_eq!(size_of::<RawFragment>(), RawFragment::SIZE as usize);
 
 impl From<Fragment> for RawFragment {
+    #[inline]
     fn from(fragment: Fragment) -> Self {
         Self {
             reference: U32::new(fragment.reference().get()),
@@ -106,6 +108,7 @@ impl Fragments {
     }
 
     /// Adds a fragment, or returns [`None`] if there are [`MAX_FRAGMENTS`] already.
+    #[inline]
     pub fn push(&mut self, fragment: Fragment) -> Option<()> {
         *self.fragments.get_mut(usize::from(self.length))? = fragment;
         // INVARIANT: The entry exists, so the length was below the bound.
@@ -114,6 +117,7 @@ impl Fragments {
     }
 
     /// Returns the fragments.
+    #[inline]
     pub fn as_slice(&self) -> &[Fragment] {
         self.fragments
             .get(..usize::from(self.length))
@@ -126,12 +130,19 @@ impl Fragments {
     }
 
     /// Adds up the fragments' lengths, in bytes: at most 18 pages.
+    #[inline]
     pub fn sum(&self) -> u32 {
-        self.as_slice()
-            .iter()
-            .map(|fragment| u32::from(fragment.length().get()))
-            .fold(0, u32::saturating_add)
+        sum(self.as_slice())
     }
+}
+
+/// Adds up the fragments' lengths, in bytes: at most 18 pages.
+#[inline]
+pub(super) fn sum(fragments: &[Fragment]) -> u32 {
+    fragments
+        .iter()
+        .map(|fragment| u32::from(fragment.length().get()))
+        .fold(0, u32::saturating_add)
 }
 
 impl PartialEq for Fragments {

@@ -38,6 +38,19 @@ pub struct RawHeader {
 
 static_assertions::const_assert_eq!(size_of::<RawHeader>(), 4);
 
+impl RawHeader {
+    /// Checks that there are no flags, as in all messages but PACKET.
+    pub(super) const fn without_flags(&self) -> Result<(), Violation> {
+        if self.flags != 0 {
+            return Err(Violation::Flags {
+                kind: self.kind,
+                flags: self.flags,
+            });
+        }
+        Ok(())
+    }
+}
+
 /// The types of messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -67,6 +80,7 @@ impl Kind {
     /// # Errors
     ///
     /// Returns [`Violation::UnknownMessage`] for a number without a meaning.
+    #[inline]
     pub const fn from_wire(kind: u8) -> Result<Self, Violation> {
         match kind {
             1 => Ok(Self::SetMaxPackets),
@@ -96,6 +110,7 @@ impl MessageSize {
     /// # Errors
     ///
     /// Returns [`Violation::MessageSize`] out of bounds and between multiples of 8.
+    #[inline]
     pub const fn new(size: u16) -> Result<Self, Violation> {
         if size % 8 != 0 || size < HEADER_SIZE || size > MAX_MESSAGE {
             return Err(Violation::MessageSize { size });
@@ -105,6 +120,7 @@ impl MessageSize {
     }
 
     /// Rounds `content` up to the size of a message, or returns [`None`] if there is none.
+    #[inline]
     pub fn for_content(content: u32) -> Option<Self> {
         let size = content.checked_next_multiple_of(8)?;
         Self::new(u16::try_from(size).ok()?).ok()
@@ -116,6 +132,7 @@ impl MessageSize {
     }
 
     /// Returns the size as a count of bytes.
+    #[inline]
     pub fn bytes(self) -> Bytes {
         Bytes::new(u32::from(self.0))
     }
@@ -137,6 +154,7 @@ impl HeadLength {
     /// # Errors
     ///
     /// Returns a [`Violation`] if no message starts like this.
+    #[inline]
     pub fn of(first: [u8; 8]) -> Result<Self, Violation> {
         let [kind, _, low, high, .., fragments] = first;
         let size = u16::from_le_bytes([low, high]);
@@ -157,11 +175,13 @@ impl HeadLength {
     }
 
     /// Returns the number of bytes as an index.
+    #[inline]
     pub fn as_usize(self) -> usize {
         usize::from(self.0)
     }
 
     /// Returns the number of bytes as a count.
+    #[inline]
     pub fn bytes(self) -> Bytes {
         Bytes::new(u32::from(self.0))
     }

@@ -8,27 +8,21 @@ use zerocopy::{
 };
 
 use super::{
-    credit::{
-        MaxPackets,
-        RawSetMaxPackets, //
-    },
-    finish::{
-        FinishBatch,
-        RawFinish, //
-    },
+    credit::MaxPackets,
+    finish::FinishBatch,
     header::{
         Kind,
         RawHeader, //
     },
-    packet::{
-        Packet,
-        RawPacket, //
-    },
+    packet::Packet,
     Features, //
 };
 use crate::{
     error::Violation,
-    units::Bytes, //
+    units::{
+        length_of,
+        Bytes, //
+    },
 };
 
 /// A message that keeps every rule that can be seen in it alone.
@@ -58,40 +52,12 @@ impl Message {
     ///
     /// Returns the [`Violation`] of the first rule that the message breaks.
     pub fn parse(head: &[u8], negotiated: Features) -> Result<Self, Violation> {
-        let truncated = |size| Violation::MessageTruncated {
-            size,
-            available: Bytes::new(crate::units::length_of(head)),
-        };
-        let (header, _) = RawHeader::ref_from_prefix(head).map_err(|_| truncated(0))?;
-        let size = header.size.get();
-        let kind = Kind::from_wire(header.kind)?;
-        if kind != Kind::Packet && header.flags != 0 {
-            return Err(Violation::Flags {
-                kind: header.kind,
-                flags: header.flags,
-            });
-        }
-        match kind {
-            Kind::SetMaxPackets => {
-                let (raw, _) =
-                    RawSetMaxPackets::ref_from_prefix(head).map_err(|_| truncated(size))?;
-                if size != 16 {
-                    return Err(Violation::MessageSizeMismatch { size, expected: 16 });
-                }
-                MaxPackets::parse(raw).map(Self::SetMaxPackets)
-            }
-            Kind::Packet => {
-                let (raw, rest) = RawPacket::ref_from_prefix(head).map_err(|_| truncated(size))?;
-                Packet::parse(raw, rest, negotiated).map(Self::Packet)
-            }
-            Kind::Finish => {
-                let (raw, rest) = RawFinish::ref_from_prefix(head).map_err(|_| truncated(size))?;
-                FinishBatch::parse(raw, rest).map(Self::Finish)
-            }
-            Kind::Pad => head
-                .first_chunk::<{ super::HEADER_SIZE as usize }>()
-                .map(|_| Self::Pad)
-                .ok_or(truncated(size)),
+        let (header, _) = RawHeader::ref_from_prefix(head).map_err(|_| truncated(head))?;
+        match Kind::from_wire(header.kind)? {
+            Kind::SetMaxPackets => MaxPackets::parse(head).map(Self::SetMaxPackets),
+            Kind::Packet => Packet::parse(head, negotiated).map(Self::Packet),
+            Kind::Finish => FinishBatch::parse(head).map(Self::Finish),
+            Kind::Pad => parse_pad(head).map(|()| Self::Pad),
         }
     }
 
@@ -112,29 +78,29 @@ impl Message {
     }
 }
 
+/// Checks the head of a PAD, whose size is the ring's to check.
+pub(crate) fn parse_pad(head: &[u8]) -> Result<(), Violation> {
+    let (header, rest) = RawHeader::ref_from_prefix(head).map_err(|_| truncated(head))?;
+    header.without_flags()?;
+    rest.first_chunk::<4>().map(|_| ()).ok_or(truncated(head))
+}
+
 /// Returns the first 8 bytes of a PAD of `size` bytes.
 pub(crate) const fn pad(size: u16) -> [u8; 8] {
     let [low, high] = size.to_le_bytes();
     [Kind::Pad.to_wire(), 0, low, high, 0, 0, 0, 0]
 }
 
-/// Checks that `rest` starts with `padding` bytes that are zero.
-pub(super) fn check_padding(kind: Kind, rest: &[u8], padding: Bytes) -> Result<(), Violation> {
-    let nonzero = match rest.get(..padding.as_usize()) {
-        Some(bytes) => bytes.iter().copied().find(|byte| *byte != 0),
-        None => {
-            return Err(Violation::MessageTruncated {
-                size: u16::try_from(padding.get()).unwrap_or(u16::MAX),
-                available: Bytes::new(crate::units::length_of(rest)),
-            })
-        }
+/// Says that the private bytes of a message end too soon.
+#[cold]
+pub(super) fn truncated(head: &[u8]) -> Violation {
+    let size = match head {
+        [_, _, low, high, ..] => u16::from_le_bytes([*low, *high]),
+        _ => 0,
     };
-    match nonzero {
-        Some(byte) => Err(Violation::Reserved {
-            kind: kind.to_wire(),
-            value: u32::from(byte),
-        }),
-        None => Ok(()),
+    Violation::MessageTruncated {
+        size,
+        available: Bytes::new(length_of(head)),
     }
 }
 

@@ -107,6 +107,7 @@ pub struct PacketMeta {
 
 impl PacketMeta {
     /// Leaves out what the peer need not know where `negotiated` does not let it be said.
+    #[inline]
     #[must_use]
     pub fn reduced_to(self, negotiated: Features) -> Self {
         let checksum = match self.checksum {
@@ -125,6 +126,7 @@ impl PacketMeta {
     /// # Errors
     ///
     /// Returns the [`Violation`] that the peer would see.
+    #[inline]
     pub fn check(self, length: PacketLength, negotiated: Features) -> Result<(), Violation> {
         let mut needed = Features::empty();
         if self.checksum != Checksum::None {
@@ -132,7 +134,9 @@ impl PacketMeta {
         }
         if let Checksum::Partial { start, offset } = self.checksum {
             // At most twice 65535 and 2.
-            if u32::from(start) + u32::from(offset) + 2 > length.get() {
+            if u32::from(start) < PacketLength::MIN
+                || u32::from(start) + u32::from(offset) + 2 > length.get()
+            {
                 return Err(Violation::ChecksumRange {
                     start,
                     offset,
@@ -163,6 +167,7 @@ impl PacketMeta {
         Ok(())
     }
 
+    #[inline]
     pub(super) fn parse(
         raw: &RawPacket,
         length: PacketLength,
@@ -177,6 +182,7 @@ impl PacketMeta {
         Ok(meta)
     }
 
+    #[inline]
     pub(super) fn emit(self, raw: &mut RawPacket) {
         raw.header.flags = match self.checksum {
             Checksum::None => 0,
@@ -201,6 +207,7 @@ impl PacketMeta {
     }
 }
 
+#[inline]
 fn checksum(raw: &RawPacket) -> Result<Checksum, Violation> {
     let flags = raw.header.flags;
     if flags & !KNOWN_FLAGS != 0 {
@@ -222,6 +229,7 @@ fn checksum(raw: &RawPacket) -> Result<Checksum, Violation> {
     }
 }
 
+#[inline]
 fn gso(raw: &RawPacket, length: PacketLength) -> Result<Option<Gso>, Violation> {
     let gso_size = raw.gso_size.get();
     let kind = match raw.gso_type {
@@ -244,6 +252,7 @@ fn gso(raw: &RawPacket, length: PacketLength) -> Result<Option<Gso>, Violation> 
     }))
 }
 
+#[inline]
 fn hash(raw: &RawPacket) -> Result<Option<Hash>, Violation> {
     let value = raw.hash.get();
     let kind = match raw.hash_type {

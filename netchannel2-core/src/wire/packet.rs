@@ -20,6 +20,7 @@ use zerocopy_derive::{
 
 use super::{
     fragments::{
+        sum,
         Fragments,
         RawFragment, //
     },
@@ -28,12 +29,17 @@ use super::{
         MessageSize,
         RawHeader, //
     },
-    message::BufferTooShort,
+    message::{
+        truncated,
+        BufferTooShort, //
+    },
     metadata::PacketMeta,
-    Features, //
+    Features,
+    MAX_FRAGMENTS, //
 };
 use crate::{
     error::Violation,
+    grant::Fragment,
     units::{
         InlineLength,
         PacketId,
@@ -77,7 +83,7 @@ pub struct RawPacket {
 
 impl RawPacket {
     /// The size of the structure.
-    pub(super) const SIZE: u16 = 32;
+    pub(crate) const SIZE: u16 = 32;
 }
 
 static_assertions::const_assert_eq!(size_of::<RawPacket>(), RawPacket::SIZE as usize);
@@ -97,6 +103,7 @@ pub enum Way {
 
 impl Way {
     /// Returns the number on the wire.
+    #[inline]
     pub const fn to_wire(self) -> u8 {
         match self {
             Self::Inline => 0,
@@ -111,6 +118,7 @@ impl Way {
     /// # Errors
     ///
     /// Returns [`Violation::Way`] for a way that does not exist or that version 1 does not use.
+    #[inline]
     pub const fn from_wire(way: u8) -> Result<Self, Violation> {
         match way {
             0 => Ok(Self::Inline),
@@ -141,16 +149,19 @@ impl Packet {
     /// Returns the size of the whole message: head, inline bytes and padding.
     ///
     /// Is [`None`] never, as the fields' types keep the bounds that it adds up to.
+    #[inline]
     pub fn size(&self) -> Option<MessageSize> {
         Self::size_with(self.fragments.count(), self.inline_length)
     }
 
     /// Returns the size of a message with that many fragments and inline bytes, if there is one.
+    #[inline]
     pub fn size_with(fragments: u8, inline_length: InlineLength) -> Option<MessageSize> {
         MessageSize::for_content(content(fragments, inline_length))
     }
 
     /// Returns the size of the head: the fixed part and the fragments.
+    #[inline]
     pub fn head_size(&self) -> u16 {
         head_size(self.fragments.count())
     }
@@ -160,15 +171,165 @@ impl Packet {
     /// # Errors
     ///
     /// Returns the [`Violation`] that the peer would see.
+    #[inline]
     pub fn check(&self, negotiated: Features) -> Result<(), Violation> {
+        self.view().check(negotiated)
+    }
+
+    #[inline]
+    fn view(&self) -> PacketView<'_> {
+        // INVARIANT: `Fragments` keeps count and slice together.
+        PacketView {
+            id: self.id,
+            length: self.length,
+            way: self.way,
+            inline_length: self.inline_length,
+            fragments: self.fragments.as_slice(),
+            count: self.fragments.count(),
+            meta: self.meta,
+        }
+    }
+
+    /// Checks the head of a PACKET, which lies in private memory.
+    #[inline]
+    pub(crate) fn parse(head: &[u8], negotiated: Features) -> Result<Self, Violation> {
+        let (raw, rest) = RawPacket::ref_from_prefix(head).map_err(|_| truncated(head))?;
+        let reserved = u32::from(raw.reserved.get()) | raw.reserved_too.get();
+        if reserved != 0 {
+            return Err(Violation::Reserved {
+                kind: raw.header.kind,
+                value: reserved,
+            });
+        }
+        let way = Way::from_wire(raw.way)?;
+        let length = PacketLength::new(raw.length.get())?;
+        let id = match raw.id.get() {
+            PacketId::NONE_ON_WIRE => None,
+            id => Some(PacketId::new(id).ok_or(Violation::PacketId(id))?),
+        };
+        let inline_length = raw.inline_length.get();
+        let mut packet = Self {
+            id,
+            length,
+            way,
+            inline_length: InlineLength::new(inline_length).ok_or(Violation::InlineLength {
+                inline_length,
+                length,
+            })?,
+            fragments: Fragments::NONE,
+            meta: PacketMeta::parse(raw, length, negotiated)?,
+        };
+        parse_fragments(raw, rest, &mut packet.fragments)?;
+        packet.view().check_way()?;
+        let size = raw.header.size.get();
+        let expected = content(raw.fragments, packet.inline_length).next_multiple_of(8);
+        if u32::from(size) != expected {
+            return Err(Violation::MessageSizeMismatch { size, expected });
+        }
+        Ok(packet)
+    }
+
+    pub(super) fn emit(&self, into: &mut [u8]) -> Result<usize, BufferTooShort> {
+        let raw = self.view().to_raw().ok_or(BufferTooShort)?;
+        let head_size = usize::from(self.head_size());
+        let into = into.get_mut(..head_size).ok_or(BufferTooShort)?;
+        let (start, fragments) = into
+            .split_first_chunk_mut::<{ RawPacket::SIZE as usize }>()
+            .ok_or(BufferTooShort)?;
+        start.copy_from_slice(raw.as_bytes());
+        for (to, fragment) in fragments
+            .chunks_exact_mut(usize::from(RawFragment::SIZE))
+            .zip(self.fragments.as_slice())
+        {
+            to.copy_from_slice(RawFragment::from(*fragment).as_bytes());
+        }
+        Ok(head_size)
+    }
+}
+
+/// A [`Packet`] whose fragments are where their owner has them.
+///
+/// # Invariants
+///
+/// `count` is the number of `fragments`, at most [`MAX_FRAGMENTS`].
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PacketView<'a> {
+    id: Option<PacketId>,
+    length: PacketLength,
+    way: Way,
+    inline_length: InlineLength,
+    fragments: &'a [Fragment],
+    count: u8,
+    meta: PacketMeta,
+}
+
+impl<'a> PacketView<'a> {
+    /// Takes an inline packet, or returns [`None`] if it is too long for that.
+    #[inline]
+    pub(crate) fn inline(length: PacketLength, meta: PacketMeta) -> Option<Self> {
+        // INVARIANT: There are no fragments.
+        Some(Self {
+            id: None,
+            length,
+            way: Way::Inline,
+            inline_length: InlineLength::try_from(length).ok()?,
+            fragments: &[],
+            count: 0,
+            meta,
+        })
+    }
+
+    /// Takes a granted packet, or returns [`None`] if it has too many fragments or inline bytes.
+    #[inline]
+    pub(crate) fn granted(
+        id: PacketId,
+        length: PacketLength,
+        prefix: &[u8],
+        fragments: &'a [Fragment],
+        meta: PacketMeta,
+    ) -> Option<Self> {
+        let count = u8::try_from(fragments.len()).ok()?;
+        if count > MAX_FRAGMENTS {
+            return None;
+        }
+        // INVARIANT: Checked above.
+        Some(Self {
+            id: Some(id),
+            length,
+            way: Way::Granted,
+            inline_length: u16::try_from(prefix.len())
+                .ok()
+                .and_then(InlineLength::new)?,
+            fragments,
+            count,
+            meta,
+        })
+    }
+
+    /// Returns how many inline bytes there are.
+    #[inline]
+    pub(crate) const fn inline_length(&self) -> InlineLength {
+        self.inline_length
+    }
+
+    /// Returns the fragments.
+    #[inline]
+    pub(crate) const fn fragments(&self) -> &'a [Fragment] {
+        self.fragments
+    }
+
+    /// Checks the rules that the receiver goes by.
+    #[inline]
+    pub(crate) fn check(&self, negotiated: Features) -> Result<(), Violation> {
         self.check_way()?;
         self.meta.check(self.length, negotiated)
     }
 
+    #[inline]
     fn check_way(&self) -> Result<(), Violation> {
         let length = self.length;
         let inline_length = self.inline_length.get();
-        let fragments = self.fragments.count();
+        let fragments = self.count;
         let way = self.way.to_wire();
         let is_inline = match self.way {
             Way::Inline => true,
@@ -190,100 +351,61 @@ impl Packet {
             });
         }
         // At most 2048 and 18 pages.
-        let sum = self.fragments.sum().saturating_add(inline_length.into());
+        let sum = sum(self.fragments).saturating_add(inline_length.into());
         if sum != length.get() {
             return Err(Violation::FragmentSum { sum, length });
         }
         Ok(())
     }
 
-    pub(super) fn parse(
-        raw: &RawPacket,
-        rest: &[u8],
-        negotiated: Features,
-    ) -> Result<Self, Violation> {
-        let reserved = u32::from(raw.reserved.get()) | raw.reserved_too.get();
-        if reserved != 0 {
-            return Err(Violation::Reserved {
-                kind: raw.header.kind,
-                value: reserved,
-            });
-        }
-        let way = Way::from_wire(raw.way)?;
-        let length = PacketLength::new(raw.length.get())?;
-        let id = match raw.id.get() {
-            PacketId::NONE_ON_WIRE => None,
-            id => Some(PacketId::new(id).ok_or(Violation::PacketId(id))?),
-        };
-        let inline_length = raw.inline_length.get();
-        let packet = Self {
-            id,
-            length,
-            way,
-            inline_length: InlineLength::new(inline_length).ok_or(Violation::InlineLength {
-                inline_length,
-                length,
-            })?,
-            fragments: parse_fragments(raw, rest)?,
-            meta: PacketMeta::parse(raw, length, negotiated)?,
-        };
-        packet.check_way()?;
-        let size = raw.header.size.get();
-        let expected = content(packet.fragments.count(), packet.inline_length).next_multiple_of(8);
-        if u32::from(size) != expected {
-            return Err(Violation::MessageSizeMismatch { size, expected });
-        }
-        Ok(packet)
+    /// Returns the size of the message.
+    #[inline]
+    pub(crate) fn size(&self) -> Option<MessageSize> {
+        Packet::size_with(self.count, self.inline_length)
     }
 
-    pub(super) fn emit(&self, into: &mut [u8]) -> Result<usize, BufferTooShort> {
-        let size = self.size().ok_or(BufferTooShort)?;
+    /// Returns the fixed part of the message.
+    #[inline]
+    pub(crate) fn to_raw(self) -> Option<RawPacket> {
         let mut raw = RawPacket {
             header: RawHeader {
                 kind: Kind::Packet.to_wire(),
                 flags: 0,
-                size: U16::new(size.get()),
+                size: U16::new(self.size()?.get()),
             },
             id: U16::new(self.id.map_or(PacketId::NONE_ON_WIRE, PacketId::get)),
             way: self.way.to_wire(),
-            fragments: self.fragments.count(),
+            fragments: self.count,
             length: U32::new(self.length.get()),
             inline_length: U16::new(self.inline_length.get()),
             ..RawPacket::default()
         };
         self.meta.emit(&mut raw);
-
-        let head_size = usize::from(self.head_size());
-        let into = into.get_mut(..head_size).ok_or(BufferTooShort)?;
-        let (start, fragments) = into
-            .split_first_chunk_mut::<{ RawPacket::SIZE as usize }>()
-            .ok_or(BufferTooShort)?;
-        start.copy_from_slice(raw.as_bytes());
-        for (to, fragment) in fragments
-            .chunks_exact_mut(usize::from(RawFragment::SIZE))
-            .zip(self.fragments.as_slice())
-        {
-            to.copy_from_slice(RawFragment::from(*fragment).as_bytes());
-        }
-        Ok(head_size)
+        Some(raw)
     }
 }
 
 /// Returns the size of the head; the widths keep the arithmetic in bounds.
+#[inline]
 fn head_size(fragments: u8) -> u16 {
     RawPacket::SIZE + u16::from(fragments) * RawFragment::SIZE
 }
 
+#[inline]
 fn content(fragments: u8, inline_length: InlineLength) -> u32 {
     u32::from(head_size(fragments)) + u32::from(inline_length.get())
 }
 
-fn parse_fragments(raw: &RawPacket, mut rest: &[u8]) -> Result<Fragments, Violation> {
+#[inline]
+fn parse_fragments(
+    raw: &RawPacket,
+    mut rest: &[u8],
+    into: &mut Fragments,
+) -> Result<(), Violation> {
     let too_many = Violation::FragmentCount {
         fragments: raw.fragments,
         way: raw.way,
     };
-    let mut fragments = Fragments::NONE;
     for place in 0..raw.fragments {
         let (raw_fragment, tail) =
             RawFragment::ref_from_prefix(rest).map_err(|_| Violation::MessageSizeMismatch {
@@ -291,7 +413,7 @@ fn parse_fragments(raw: &RawPacket, mut rest: &[u8]) -> Result<Fragments, Violat
                 expected: u32::from(head_size(raw.fragments)),
             })?;
         rest = tail;
-        fragments.push(raw_fragment.parse(place)?).ok_or(too_many)?;
+        into.push(raw_fragment.parse(place)?).ok_or(too_many)?;
     }
-    Ok(fragments)
+    Ok(())
 }

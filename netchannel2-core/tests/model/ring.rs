@@ -164,7 +164,7 @@ proptest! {
                     space_armed &= !notify.is_needed();
                 }
                 Step::ArmData => {
-                    let _ = consumer.publish();
+                    space_armed &= !consumer.publish().is_needed();
                     let rearm = consumer.arm().unwrap();
                     prop_assert_eq!(rearm == Rearm::Idle, visible == 0);
                     data_armed = visible == 0;
