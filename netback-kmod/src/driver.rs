@@ -6,7 +6,10 @@ use crate::{
     classic,
     lifecycle,
     opt_in,
-    vif::Vif, //
+    vif::{
+        self,
+        Vif, //
+    },
 };
 use kernel::{
     device::{
@@ -14,6 +17,10 @@ use kernel::{
         Core, //
     },
     prelude::*,
+    str::{
+        BStr,
+        CString, //
+    },
     sync::Arc, //
 };
 use netchannel2_core::handshake::state::XenbusState;
@@ -21,7 +28,8 @@ use netchannel2_kernel::xenbus::{
     Afterwards,
     Backend,
     Device,
-    Driver, //
+    Driver,
+    UeventEnv, //
 };
 
 /// The backend's driver for `vif` devices.
@@ -41,6 +49,16 @@ impl Driver for Netback {
         state: XenbusState,
     ) -> Afterwards {
         lifecycle::frontend_changed(&vif, state)
+    }
+
+    fn uevent(device: &Device, env: &mut UeventEnv) -> Result {
+        // What hotplug scripts go by, as xen-netback tells it.
+        if let Some(script) = device.store().read(c"script")? {
+            let script = BStr::from_bytes(script.as_bytes());
+
+            env.add(c"script", &CString::try_from_fmt(fmt!("{script}"))?)?;
+        }
+        env.add(c"vif", &vif::name(device)?)
     }
 
     fn resume(_device: &Device<Bound>, _vif: Pin<&Arc<Vif>>) -> Result {

@@ -96,7 +96,11 @@ pub(crate) fn start(vif: &Arc<Vif>) -> Result {
 
     life.registration = Some(registration);
     life.hotplug = Some(hotplug);
-    publish(vif, &mut life)
+    publish(vif, &mut life)?;
+    drop(life);
+    // For an interface that takes another's place, after the module was loaded anew.
+    let _ = vif.device.announce_online();
+    Ok(())
 }
 
 /// Does what the frontend's new state asks for.

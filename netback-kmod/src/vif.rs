@@ -72,18 +72,13 @@ impl_has_work! {
 }
 
 impl Vif {
-    /// Creates the interface, named as `xen-netback` names it, and does not register it.
+    /// Creates the interface and does not register it.
     ///
     /// # Errors
     ///
     /// `EINVAL` if the toolstack has written no `handle`; `ENOMEM`.
     pub(crate) fn new(device: &Device<Bound>, otherend: CString) -> Result<Arc<Self>> {
-        let handle = handle(device)?;
-        let netdev = NetDevice::new(
-            device,
-            fmt!("vif{}.{handle}", device.otherend_id().get()),
-            MacAddress::BACKEND,
-        )?;
+        let netdev = NetDevice::new(device, &name(device)?, MacAddress::BACKEND)?;
         let channel = Channel::new(netdev.clone())?;
 
         Arc::pin_init(
@@ -98,6 +93,17 @@ impl Vif {
             GFP_KERNEL,
         )
     }
+}
+
+/// Returns the name of a device's interface, which is that of `xen-netback`.
+///
+/// # Errors
+///
+/// `EINVAL` if the toolstack has written no `handle`; `ENOMEM`.
+pub(crate) fn name(device: &Device) -> Result<CString> {
+    let (domain, handle) = (device.otherend_id().get(), handle(device)?);
+
+    CString::try_from_fmt(fmt!("vif{domain}.{handle}"))
 }
 
 fn handle(device: &Device) -> Result<u32> {

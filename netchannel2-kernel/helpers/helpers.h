@@ -34,6 +34,9 @@ void nc2_gnttab_set_map_op(struct gnttab_map_grant_ref *op, void *address,
 			   u32 flags, grant_ref_t ref, domid_t domid);
 void nc2_gnttab_set_unmap_op(struct gnttab_unmap_grant_ref *op, void *address,
 			     u32 flags, grant_handle_t handle);
+int nc2_add_uevent_var(struct kobj_uevent_env *env, const char *name,
+		       const char *value);
+int nc2_uevent_online(struct device *dev);
 int nc2_request_module(const char *name);
 
 /* helpers/net.c */

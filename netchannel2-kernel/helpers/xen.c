@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
+#include <linux/device.h>
 #include <linux/kmod.h>
+#include <linux/kobject.h>
 #include <xen/events.h>
 #include <xen/grant_table.h>
 #include <xen/interface/grant_table.h>
@@ -84,6 +86,17 @@ void nc2_gnttab_set_unmap_op(struct gnttab_unmap_grant_ref *op, void *address,
 			     u32 flags, grant_handle_t handle)
 {
 	gnttab_set_unmap_op(op, (unsigned long)address, flags, handle);
+}
+
+int nc2_add_uevent_var(struct kobj_uevent_env *env, const char *name,
+		       const char *value)
+{
+	return add_uevent_var(env, "%s=%s", name, value);
+}
+
+int nc2_uevent_online(struct device *dev)
+{
+	return kobject_uevent(&dev->kobj, KOBJ_ONLINE);
 }
 
 int nc2_request_module(const char *name)

@@ -9,6 +9,7 @@ mod driver;
 mod rebind;
 mod store;
 mod transaction;
+mod uevent;
 mod watch;
 
 pub use self::{
@@ -30,6 +31,7 @@ pub use self::{
         in_transaction,
         Transaction, //
     },
+    uevent::UeventEnv,
     watch::{
         Watch,
         WatchHandler, //

@@ -72,7 +72,7 @@ impl Vif {
     ///
     /// `EINVAL` if `mac` is missing or not a unicast address; `ENOMEM`.
     pub(crate) fn new(device: &Device<Bound>) -> Result<Arc<Self>> {
-        let netdev = NetDevice::new(device, fmt!("eth%d"), mac(device)?)?;
+        let netdev = NetDevice::new(device, c"eth%d", mac(device)?)?;
         let channel = Channel::new(netdev.clone())?;
 
         Arc::pin_init(

@@ -20,7 +20,6 @@ use core::{
 use kernel::{
     device::Bound,
     error::to_result,
-    fmt::Arguments,
     prelude::*,
     sync::{
         atomic::{
@@ -111,7 +110,7 @@ impl NetDevice {
     /// `ENOMEM`; `EINVAL` for a name that is too long.
     pub fn new(
         parent: &xenbus::Device<Bound>,
-        name: Arguments<'_>,
+        name: &CStr,
         address: MacAddress,
     ) -> Result<Arc<Self>> {
         // SAFETY: No preconditions. The private area holds the address of the operations.
@@ -128,7 +127,6 @@ impl NetDevice {
             // SAFETY: `raw` was allocated above.
             unsafe { bindings::free_netdev(raw) }
         })?;
-        let name = kernel::str::CString::try_from_fmt(name)?;
 
         // SAFETY: The device is not registered, so its fields are ours to set. The parent is bound
         // and outlives the device: a driver drops what it registered before it is unbound.

@@ -2,7 +2,10 @@
 
 //! Xenbus drivers, on the pattern of `kernel::driver`.
 
-use super::Device;
+use super::{
+    Device,
+    UeventEnv, //
+};
 use crate::bindings;
 use core::{
     marker::PhantomData,
@@ -58,6 +61,16 @@ pub trait Driver: 'static {
     ///
     /// The driver core logs them; the device stays bound.
     fn resume(device: &Device<Bound>, data: Pin<&Self::Data>) -> Result;
+
+    /// Adds variables to an event of the device, which may be sent at any time.
+    ///
+    /// # Errors
+    ///
+    /// Keep the event from being sent.
+    fn uevent(device: &Device, env: &mut UeventEnv) -> Result {
+        let _ = (device, env);
+        Ok(())
+    }
 
     /// Called before the device is unbound and its data dropped; no callback runs any more.
     fn unbind(device: &Device<Core<'_>>, data: Pin<&Self::Data>);
@@ -142,6 +155,7 @@ unsafe impl<T: Driver> RegistrationOps for Adapter<T> {
             (*raw).otherend_changed = Some(Self::otherend_changed_callback);
             (*raw).remove = Some(Self::remove_callback);
             (*raw).resume = Some(Self::resume_callback);
+            (*raw).uevent = Some(Self::uevent_callback);
         }
 
         // With no owner, bound devices do not pin the module: `rmmod` unbinds them, as it does
@@ -198,6 +212,19 @@ impl<T: Driver> Adapter<T> {
         let data = unsafe { device.as_ref().drvdata_borrow::<T::Data>() };
 
         from_result(|| T::resume(device, data).map(|()| 0))
+    }
+
+    extern "C" fn uevent_callback(
+        raw: *const bindings::xenbus_device,
+        env: *mut bindings::kobj_uevent_env,
+    ) -> c_int {
+        // SAFETY: The driver core calls with a valid device, which may not be bound any more or
+        // yet: only what every device has is given to the driver.
+        let device = unsafe { &*raw.cast::<Device>() };
+        // SAFETY: The driver core gives the environment to be filled by this call.
+        let env = unsafe { UeventEnv::from_raw(env) };
+
+        from_result(|| T::uevent(device, env).map(|()| 0))
     }
 
     extern "C" fn remove_callback(raw: *mut bindings::xenbus_device) {
