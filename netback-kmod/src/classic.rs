@@ -9,32 +9,18 @@
 //!
 //! Source of the classic keys: Xen's `io/netif.h`.
 
-use crate::{
-    vif::Vif,
-    QUEUE, //
-};
-use kernel::{
-    impl_has_work,
-    new_work,
-    prelude::*,
-    sync::{
-        aref::ARef,
-        Arc, //
-    },
-    workqueue::{
-        Work,
-        WorkItem, //
-    }, //
-};
+use kernel::prelude::*;
 use netchannel2_core::handshake::{
     keys,
     state::XenbusState, //
 };
 use netchannel2_kernel::xenbus::{
-    hand_to_next_driver,
     Device,
     Directory, //
 };
+
+/// The module of the driver that such a vif goes to.
+pub(crate) const MODULE: &CStr = c"xen-netback";
 
 /// What every `xen-netback` since Linux 4 can do, and a frontend decides by when it connects.
 const OFFER: [(&CStr, u32); 6] = [
@@ -78,46 +64,4 @@ pub(crate) fn is_connected(device: &Device, otherend: &CStr) -> Result<bool> {
     ) && Directory::new(otherend)
         .read(keys::VERSION.as_c_str())?
         .is_none())
-}
-
-/// Gives the vif to `xen-netback`, in the module's work queue: this cannot be done from within a
-/// callback of the device.
-pub(crate) fn hand_over(vif: &Vif) {
-    let work = Arc::pin_init(
-        pin_init!(HandOver {
-            device: vif.device.clone(),
-            work <- new_work!("netchannel2_back::HandOver::work"),
-        }),
-        GFP_KERNEL,
-    );
-
-    match work {
-        Ok(work) => QUEUE.enqueue::<Arc<HandOver>, 0>(work),
-        Err(error) => dev_err!(vif.device, "cannot give the vif away: {error:?}\n"),
-    }
-}
-
-#[pin_data]
-struct HandOver {
-    device: ARef<Device>,
-    #[pin]
-    work: Work<Self>,
-}
-
-impl_has_work! {
-    impl HasWork<Self> for HandOver { self.work }
-}
-
-impl WorkItem for HandOver {
-    type Pointer = Arc<Self>;
-
-    fn run(this: Arc<Self>) {
-        match hand_to_next_driver(&this.device, c"xen-netback") {
-            Ok(()) => {}
-            Err(error) => dev_err!(
-                this.device,
-                "no other driver took the vif ({error:?}): is xen-netback loaded?\n"
-            ),
-        }
-    }
 }

@@ -8,12 +8,12 @@
 use crate::{
     classic,
     parameters,
-    vif::Vif, //
+    vif::Vif,
+    QUEUE, //
 };
 use kernel::{
     fmt::Arguments,
     prelude::*,
-    str::CString,
     sync::Arc,
     time::{
         delay::fsleep,
@@ -36,7 +36,9 @@ use netchannel2_core::{
 };
 use netchannel2_kernel::{
     channel::{
+        Breaches,
         Connection,
+        Ending,
         Link,
         Role, //
     },
@@ -49,14 +51,12 @@ use netchannel2_kernel::{
     xenbus::{
         in_transaction,
         Afterwards,
-        Directory,
-        Watch, //
+        Directory, //
     },
 };
 
-/// Pages that frontends of one device may keep in use after their connections have ended: as many
-/// as one connection lends. With more, no further connection is made.
-const MAX_KEPT_PAGES: u32 = 256;
+/// How often, every 100 ms, it is looked whether the hotplug script has run: for a minute.
+const HOTPLUG_LOOKS: u32 = 600;
 
 /// How far a vif is, and what it holds meanwhile.
 #[derive(Default)]
@@ -64,13 +64,11 @@ pub(crate) struct Life {
     phase: Option<Phase>,
     link: Option<Link<Vif>>,
     registration: Option<Registration<Vif>>,
-    hotplug: Option<Pin<KBox<Watch<Vif>>>>,
     /// The frontend has answered and the hotplug script has not run yet.
     awaiting_hotplug: bool,
-    /// Pages that frontends did not let go of.
-    kept_pages: u32,
+    breaches: Breaches,
     /// The device is being given to the next driver.
-    handing_over: bool,
+    handing_on: bool,
 }
 
 /// What this backend can do.
@@ -88,14 +86,9 @@ fn offer() -> Offer {
 /// Those of registration and of xenstore.
 pub(crate) fn start(vif: &Arc<Vif>) -> Result {
     let registration = Registration::new(vif.netdev.clone(), vif.clone())?;
-    let hotplug = Watch::new(
-        CString::try_from_fmt(fmt!("{}/hotplug-status", vif.device.nodename()))?,
-        vif.clone(),
-    )?;
     let mut life = vif.life.lock();
 
     life.registration = Some(registration);
-    life.hotplug = Some(hotplug);
     publish(vif, &mut life)?;
     drop(life);
     // For an interface that takes another's place, after the module was loaded anew.
@@ -110,10 +103,14 @@ pub(crate) fn frontend_changed(vif: &Arc<Vif>, state: XenbusState) -> Afterwards
         return Afterwards::Stay;
     };
 
-    if life.handing_over {
+    if life.handing_on {
         return Afterwards::Stay;
     }
     let action = backend(phase, state, vif.device.online());
+
+    if action != BackendAction::Connect {
+        life.awaiting_hotplug = false;
+    }
 
     match action {
         BackendAction::Nothing => {}
@@ -123,7 +120,7 @@ pub(crate) fn frontend_changed(vif: &Arc<Vif>, state: XenbusState) -> Afterwards
                 dev_err!(vif.device, "cannot publish the offer: {error:?}\n");
             }
         }
-        BackendAction::Connect => answered(vif, &mut life),
+        BackendAction::Connect => return answered(vif, &mut life),
         BackendAction::Disconnect | BackendAction::Close => {
             disconnect(&mut life);
             enter(vif, &mut life, action.leads_to(phase));
@@ -137,21 +134,30 @@ pub(crate) fn frontend_changed(vif: &Arc<Vif>, state: XenbusState) -> Afterwards
     Afterwards::Stay
 }
 
-/// Ends a failed connection, and goes on with one that waited for the hotplug script.
+/// Ends a failed connection, and goes on with one that waits for the hotplug script.
 pub(crate) fn attend(vif: &Arc<Vif>) {
-    let mut life = vif.life.lock();
+    for _ in 0..HOTPLUG_LOOKS {
+        let mut life = vif.life.lock();
 
-    if life.phase.is_none() || life.handing_over {
-        return;
-    }
-    if let Some(fault) = vif.channel.take_fault() {
-        if life.link.is_some() {
-            fail(vif, &mut life, format_args!("{fault}"));
+        if life.phase.is_none() || life.handing_on {
+            return;
         }
+        if let Some(fault) = vif.channel.take_fault() {
+            if life.link.is_some() {
+                fail(vif, &mut life, format_args!("{fault}"));
+            }
+        }
+        if !life.awaiting_hotplug {
+            return;
+        }
+        if is_hotplugged(vif) {
+            complete(vif, &mut life);
+            return;
+        }
+        drop(life);
+        fsleep(Delta::from_millis(100));
     }
-    if life.awaiting_hotplug && is_hotplugged(vif) {
-        answered(vif, &mut life);
-    }
+    dev_err!(vif.device, "hotplug-status is not connected: the hotplug script has not run\n");
 }
 
 /// Takes everything down before the device is unbound.
@@ -162,19 +168,17 @@ pub(crate) fn unbind(vif: &Arc<Vif>) {
     disconnect(&mut life);
     life.phase = None;
     let registration = life.registration.take();
-    let hotplug = life.hotplug.take();
-    let handing_over = life.handing_over;
+    let handing_on = life.handing_on;
     drop(life);
 
-    // Not under the lock: this waits for xenwatch, which may wait for the lock.
-    drop(hotplug);
+    // Not under the lock: this takes the network's own.
     drop(registration);
 
     let mut store = vif.device.store();
     // A directory that the toolstack has removed already has no offer to remove.
     let _ = Offer::remove_from(&mut store);
     let _ = classic::withdraw(&store);
-    if !handing_over {
+    if !handing_on {
         let _ = vif.device.switch_state(XenbusState::Closing);
         if was_connected {
             await_frontend(vif);
@@ -208,28 +212,33 @@ fn publish(vif: &Vif, life: &mut Life) -> Result {
     Ok(())
 }
 
-/// Connects, once the hotplug script has put the interface where it belongs.
-fn answered(vif: &Arc<Vif>, life: &mut Life) {
-    let frontend = Directory::new(&vif.otherend);
-
-    match frontend.read(keys::VERSION.as_c_str()) {
+/// Connects to a frontend that has answered, or hands a classic one on.
+fn answered(vif: &Arc<Vif>, life: &mut Life) -> Afterwards {
+    match Directory::new(&vif.otherend).read(keys::VERSION.as_c_str()) {
         Ok(None) => {
             dev_info!(vif.device, "the guest has no Netchannel 2: giving the vif to xen-netback\n");
-            life.handing_over = true;
-            classic::hand_over(vif);
-            return;
+            life.handing_on = true;
+            return Afterwards::HandOn(classic::MODULE);
         }
-        Ok(Some(_)) => {}
-        Err(error) => {
-            fail(vif, life, fmt!("cannot read {}: {error:?}", keys::VERSION.as_str()));
-            return;
+        Ok(Some(_)) if is_hotplugged(vif) => complete(vif, life),
+        Ok(Some(_)) => {
+            // The frontend goes on when its vif is where it belongs.
+            life.awaiting_hotplug = true;
+            QUEUE.enqueue::<Arc<Vif>, 0>(vif.clone());
         }
+        Err(error) => fail(
+            vif,
+            life,
+            fmt!("cannot read {}: {error:?}", keys::VERSION.as_str()),
+        ),
     }
+    Afterwards::Stay
+}
 
-    life.awaiting_hotplug = !is_hotplugged(vif);
-    if life.awaiting_hotplug {
-        return;
-    }
+fn complete(vif: &Arc<Vif>, life: &mut Life) {
+    let frontend = Directory::new(&vif.otherend);
+
+    life.awaiting_hotplug = false;
     match connect(vif, life, &frontend) {
         Ok(link) => {
             life.link = Some(link);
@@ -258,9 +267,7 @@ fn connect(
 ) -> Result<Link<Vif>, Refusal> {
     let step = |what| move |error| Refusal::Setup(what, error);
 
-    if life.kept_pages > MAX_KEPT_PAGES {
-        return Err(Refusal::Setup("pages of earlier connections are in use", EBUSY));
-    }
+    life.breaches.check().map_err(step(Breaches::NAME))?;
     let answer = Answer::read_from(frontend, &offer()).map_err(|error| match error {
         AccessError::Handshake(error) => Refusal::Answer(error),
         AccessError::Store(error) => Refusal::Setup("reading the answer", error),
@@ -294,15 +301,18 @@ fn connect(
 
 /// Says the one line of what was wrong, and closes.
 fn fail(vif: &Vif, life: &mut Life, what: Arguments<'_>) {
-    dev_err!(vif.device, "closing the channel: {what}\n");
+    if life.breaches.check().is_ok() {
+        dev_err!(vif.device, "closing the channel: {what}\n");
+    }
     disconnect(life);
+    life.breaches.count(Ending::Breach);
     enter(vif, life, Phase::Failed);
 }
 
 fn disconnect(life: &mut Life) {
     life.awaiting_hotplug = false;
     if let Some(link) = life.link.take() {
-        life.kept_pages = life.kept_pages.saturating_add(link.disconnect());
+        life.breaches.count(link.disconnect());
     }
 }
 

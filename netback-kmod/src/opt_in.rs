@@ -4,7 +4,7 @@
 //!
 //! A vif is opted in by `script=vif-netchannel2` in its configuration, which the toolstack writes
 //! into the backend's directory, or by the module parameter `all_vifs`. Any other is declined, and
-//! `xen-netback` takes it.
+//! `xen-netback` takes it; so is a vif with `rate=`, a limit that this driver does not have.
 
 use kernel::prelude::*;
 use netchannel2_kernel::xenbus::Directory;
@@ -18,12 +18,20 @@ const SCRIPT: &[u8] = b"vif-netchannel2";
 ///
 /// Those of xenstore.
 pub(crate) fn is_opted_in(vif: &Directory<'_>) -> Result<bool> {
-    if crate::module_parameters::all_vifs.value() != 0 {
-        return Ok(true);
+    let is_opted_in = crate::module_parameters::all_vifs.value() != 0
+        || vif
+            .read(c"script")?
+            .is_some_and(|script| names_script(script.as_bytes()));
+
+    if is_opted_in && vif.read(c"rate")?.is_some() {
+        // A limit that is not kept is worse than a vif that is not ours.
+        pr_warn!(
+            "{:?}: rate= is set, which only xen-netback limits: leaving the vif to it\n",
+            vif.path()
+        );
+        return Ok(false);
     }
-    Ok(vif
-        .read(c"script")?
-        .is_some_and(|script| names_script(script.as_bytes())))
+    Ok(is_opted_in)
 }
 
 /// Whether the last part of a path is the script's name.

@@ -46,10 +46,7 @@ use netchannel2_kernel::{
         Statistic,
         Transmit, //
     },
-    xenbus::{
-        Device,
-        WatchHandler, //
-    },
+    xenbus::Device,
 };
 
 /// A network interface.
@@ -62,7 +59,7 @@ pub(crate) struct Vif {
     pub(crate) channel: Arc<Channel<Self>>,
     #[pin]
     pub(crate) life: Mutex<Life>,
-    /// Queued for a fault of the channel, and when the hotplug script has run.
+    /// Queued for a fault of the channel, and to wait for the hotplug script.
     #[pin]
     work: Work<Self>,
 }
@@ -156,13 +153,6 @@ impl Poll for Vif {
             QUEUE.enqueue::<Arc<Self>, 0>(this.into());
         }
         polled.done
-    }
-}
-
-/// A node of the toolstack has changed.
-impl WatchHandler for Vif {
-    fn fired(this: &Arc<Self>) {
-        QUEUE.enqueue::<Arc<Self>, 0>(this.clone());
     }
 }
 

@@ -19,6 +19,7 @@
 
 /* helpers/xen.c */
 bool nc2_xen_domain(void);
+bool nc2_xen_has_pv_nic_devices(void);
 unsigned long nc2_virt_to_gfn(const void *address);
 void nc2_virt_mb(void);
 u32 nc2_load_acquire(const u32 *word);
@@ -37,13 +38,15 @@ void nc2_gnttab_set_unmap_op(struct gnttab_unmap_grant_ref *op, void *address,
 int nc2_add_uevent_var(struct kobj_uevent_env *env, const char *name,
 		       const char *value);
 int nc2_uevent_online(struct device *dev);
-int nc2_request_module(const char *name);
+int nc2_request_module_nowait(const char *name);
 
 /* helpers/net.c */
 struct net_device *nc2_alloc_etherdev(int private_size, unsigned int queues);
 void *nc2_netdev_priv(struct net_device *dev);
 void nc2_set_netdev_parent(struct net_device *dev, struct device *parent);
 int nc2_netdev_set_name(struct net_device *dev, const char *name);
+/* Its locks are not for interrupts off, as netpoll has them. */
+void nc2_netdev_disable_netpoll(struct net_device *dev);
 void nc2_set_dstats(struct net_device *dev);
 void nc2_eth_hw_addr_set(struct net_device *dev, const u8 *address);
 void nc2_netif_napi_add(struct net_device *dev, struct napi_struct *napi,

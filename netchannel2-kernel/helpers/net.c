@@ -23,6 +23,11 @@ int nc2_netdev_set_name(struct net_device *dev, const char *name)
 	return strscpy(dev->name, name);
 }
 
+void nc2_netdev_disable_netpoll(struct net_device *dev)
+{
+	dev->priv_flags |= IFF_DISABLE_NETPOLL;
+}
+
 void nc2_set_dstats(struct net_device *dev)
 {
 	dev->pcpu_stat_type = NETDEV_PCPU_STAT_DSTATS;

@@ -6,6 +6,7 @@
 #include <xen/grant_table.h>
 #include <xen/interface/grant_table.h>
 #include <xen/page.h>
+#include <xen/platform_pci.h>
 #include <xen/xen.h>
 #include <asm/barrier.h>
 #include <asm/xen/hypercall.h>
@@ -15,6 +16,11 @@
 bool nc2_xen_domain(void)
 {
 	return xen_domain();
+}
+
+bool nc2_xen_has_pv_nic_devices(void)
+{
+	return xen_has_pv_nic_devices();
 }
 
 unsigned long nc2_virt_to_gfn(const void *address)
@@ -99,7 +105,7 @@ int nc2_uevent_online(struct device *dev)
 	return kobject_uevent(&dev->kobj, KOBJ_ONLINE);
 }
 
-int nc2_request_module(const char *name)
+int nc2_request_module_nowait(const char *name)
 {
-	return request_module("%s", name);
+	return request_module_nowait("%s", name);
 }

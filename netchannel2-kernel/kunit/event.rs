@@ -23,11 +23,11 @@ mod tests {
         },
     };
     use netchannel2_kernel::event::{
-        allocate_for,
         raise_for_test,
         EventChannel,
         EventHandler,
-        EventWork, //
+        EventWork,
+        Port, //
     };
 
     struct Count(Atomic<u32>);
@@ -42,10 +42,11 @@ mod tests {
     fn one_event_until_the_end_of_interrupt() -> Result {
         as_domain(|own| {
             let count = Arc::new(Count(Atomic::new(0)), GFP_KERNEL)?;
-            let port = allocate_for(own)?;
+            let port = Port::for_peer(own)?;
+            let number = port.number();
             let channel = EventChannel::bind_local(c"nc2-kunit", port, count.clone())?;
 
-            raise_for_test(own, port, 3)?;
+            raise_for_test(own, number, 3)?;
             fsleep(Delta::from_millis(50));
             assert_eq!(count.0.load(Relaxed), 1);
             channel.end_of_interrupt(EventWork::Found);

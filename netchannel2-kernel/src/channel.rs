@@ -9,6 +9,7 @@
 
 #![forbid(unsafe_code)]
 
+mod breach;
 mod fault;
 mod receive;
 mod statistics;
@@ -20,6 +21,10 @@ use self::{
     transmit::SendSide, //
 };
 pub use self::{
+    breach::{
+        Breaches,
+        Ending, //
+    },
     fault::Fault,
     statistics::{
         STATISTICS,
@@ -28,10 +33,7 @@ pub use self::{
     transmit::Stall,
 };
 use crate::{
-    event::{
-        EventChannel,
-        EventWork, //
-    },
+    event::EventChannel,
     net::{
         Budget,
         Carrier,
@@ -185,6 +187,7 @@ impl<P: Poll> Channel<P> {
         self.napi.schedule();
         Ok(Link {
             channel: self.clone(),
+            memory: connection.memory,
             enabled: Some(enabled),
         })
     }
@@ -215,7 +218,7 @@ impl<P: Poll> Channel<P> {
         let mut arrived = SkbList::new();
         let (done, result) = match &mut *self.receive.lock() {
             Some(side) => side.poll(self, napi, budget, &mut arrived),
-            None => (0, Ok(EventWork::Spurious)),
+            None => (0, Ok(())),
         };
 
         // Outside the locks, as the stack may answer through `transmit` at once.
@@ -228,10 +231,10 @@ impl<P: Poll> Channel<P> {
                 self.record(fault);
                 return Self::polled_in_vain(napi);
             }
-            Ok(_) if done >= budget.get() => {}
-            Ok(work) => {
+            Ok(()) if done >= budget.get() => {}
+            Ok(()) => {
                 if napi.complete(done) == Completed::Yes {
-                    if let Err(fault) = self.rearm(napi, work) {
+                    if let Err(fault) = self.rearm(napi) {
                         // Polled once more, which tells the driver.
                         self.fail(fault);
                     }
@@ -247,18 +250,12 @@ impl<P: Poll> Channel<P> {
     /// Looks into a queue that has been stopped for long, for `ndo_tx_timeout`.
     pub fn check_stall(&self) -> Stall {
         let stall = match &mut *self.send.lock() {
-            Some(side) => side.check_stall(),
+            Some(side) => side.check_stall(&self.device),
             None => return Stall::NotConnected,
         };
 
         match stall {
-            Ok(stall) => {
-                if stall == Stall::PeerAsleep {
-                    // Packets that wait are dropped by the stack, so that they do not pile up.
-                    self.device.set_carrier(Carrier::Off);
-                }
-                stall
-            }
+            Ok(stall) => stall,
             Err(fault) => {
                 self.fail(fault);
                 Stall::Failed
@@ -285,16 +282,17 @@ impl<P: Poll> Channel<P> {
     }
 
     /// Asks for the event of the next message, or has NAPI come again if it is there already.
-    fn rearm(&self, napi: &NapiContext<'_>, work: EventWork) -> Result<(), Fault> {
+    fn rearm(&self, napi: &NapiContext<'_>) -> Result<(), Fault> {
         let mut guard = self.receive.lock();
         let Some(side) = &mut *guard else {
             return Ok(());
         };
 
-        if side.arm()? == Rearm::MoreWork {
-            napi.reschedule();
+        match side.arm()? {
+            // The interrupt ends with the poll that finds it.
+            Rearm::MoreWork => napi.reschedule(),
+            Rearm::Idle => side.end_of_interrupt(),
         }
-        side.end_of_interrupt(work);
         Ok(())
     }
 
@@ -323,20 +321,21 @@ impl<P: Poll> Channel<P> {
 /// A running connection; dropping it ends the connection and takes everything back.
 pub struct Link<P: Poll> {
     channel: Arc<Channel<P>>,
+    memory: Arc<QueueMemory>,
     enabled: Option<EnabledNapi<P>>,
 }
 
 impl<P: Poll> Link<P> {
-    /// Ends the connection and returns how many pages the peer would not let go of.
+    /// Ends the connection.
     ///
-    /// Those stay granted, and allocated, until it does.
-    pub fn disconnect(mut self) -> u32 {
+    /// Pages that the peer does not let go of stay granted, and allocated, until it does.
+    pub fn disconnect(mut self) -> Ending {
         self.end()
     }
 
-    fn end(&mut self) -> u32 {
+    fn end(&mut self) -> Ending {
         let Some(enabled) = self.enabled.take() else {
-            return 0;
+            return Ending::Clean;
         };
         let channel = &self.channel;
 
@@ -357,7 +356,13 @@ impl<P: Poll> Link<P> {
         }
         drop(totals);
         drop(receive);
-        send.map_or(0, SendSide::end)
+
+        let lent = send.map_or(0, SendSide::end);
+
+        match lent.saturating_add(self.memory.withdraw()) {
+            0 => Ending::Clean,
+            _ => Ending::Breach,
+        }
     }
 }
 

@@ -77,9 +77,11 @@ impl<H: EventHandler> EventChannel<H> {
     ///
     /// # Errors
     ///
-    /// Those of `bind_evtchn_to_irqhandler_lateeoi()`; the port is closed then.
-    pub fn bind_local(name: &CStr, port: EventPort, handler: Arc<H>) -> Result<Self> {
+    /// Those of `bind_evtchn_to_irqhandler_lateeoi()`; `ENOMEM`.
+    pub fn bind_local(name: &CStr, port: Port, handler: Arc<H>) -> Result<Self> {
         let (name, shared) = (CString::try_from(name)?, Shared::new(handler)?);
+        // The kernel closes it with the binding; if binding fails, it may have done so already.
+        let port = port.into_number();
         // SAFETY: The handler's context is kept alive by `Self::shared` until
         // `unbind_from_irqhandler()` has returned, and the name by `Self::_name`.
         let irq = unsafe {
@@ -181,22 +183,51 @@ impl<H: EventHandler> Drop for EventChannel<H> {
     }
 }
 
-/// Allocates an event channel port that `peer` may bind to.
+/// An event channel port of this domain that is bound to no interrupt; closed when dropped.
 ///
-/// # Errors
+/// # Invariants
 ///
-/// That of `EVTCHNOP_alloc_unbound`; `EINVAL` for a port beyond the protocol's range.
-pub fn allocate_for(peer: DomId) -> Result<EventPort> {
-    let mut port = 0;
-    // SAFETY: `port` is valid for a write.
-    let err = unsafe { bindings::nc2_evtchn_alloc_unbound(peer.get(), &mut port) };
+/// The port is open.
+pub struct Port(EventPort);
 
-    to_result(err)?;
-    EventPort::new(port).ok_or_else(|| {
-        // SAFETY: The port was allocated above and is bound to no interrupt.
-        unsafe { bindings::nc2_evtchn_close(port) };
-        EINVAL
-    })
+impl Port {
+    /// Opens a port that `peer` may bind to.
+    ///
+    /// # Errors
+    ///
+    /// That of `EVTCHNOP_alloc_unbound`; `EINVAL` for a port beyond the protocol's range.
+    pub fn for_peer(peer: DomId) -> Result<Self> {
+        let mut port = 0;
+        // SAFETY: `port` is valid for a write.
+        let err = unsafe { bindings::nc2_evtchn_alloc_unbound(peer.get(), &mut port) };
+
+        to_result(err)?;
+        // INVARIANT: The port was just opened.
+        EventPort::new(port).map(Self).ok_or_else(|| {
+            // SAFETY: The port was opened above and is bound to no interrupt.
+            unsafe { bindings::nc2_evtchn_close(port) };
+            EINVAL
+        })
+    }
+
+    /// Returns the number, which the peer binds to.
+    pub fn number(&self) -> EventPort {
+        self.0
+    }
+
+    fn into_number(self) -> EventPort {
+        let number = self.0;
+
+        core::mem::forget(self);
+        number
+    }
+}
+
+impl Drop for Port {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariant the port is open, and it is bound to no interrupt.
+        unsafe { bindings::nc2_evtchn_close(self.0.get()) }
+    }
 }
 
 /// Binds to `port` of this very domain and raises `count` events there.

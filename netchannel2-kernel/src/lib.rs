@@ -38,6 +38,13 @@ pub fn is_xen_domain() -> bool {
     unsafe { bindings::nc2_xen_domain() }
 }
 
+/// Whether this domain's network devices are paravirtual: an HVM guest may have emulated ones, which
+/// the same vifs lie behind.
+pub fn has_pv_nic_devices() -> bool {
+    // SAFETY: The function reads variables that are constant after early boot.
+    unsafe { bindings::nc2_xen_has_pv_nic_devices() }
+}
+
 /// Marks the running KUnit test as skipped.
 #[cfg(CONFIG_KUNIT = "y")]
 pub fn skip_test(reason: &'static kernel::str::CStr) {

@@ -121,6 +121,20 @@ impl QueueMemory {
         })
     }
 
+    /// Ends the backend's access to memory of [`Self::grant`], and returns how many pages it uses
+    /// still; to be called when this side is done with the memory.
+    pub fn withdraw(&self) -> u32 {
+        [&self.control, &self.tx, &self.rx]
+            .into_iter()
+            .filter_map(Area::references)
+            .flatten()
+            // SAFETY: The references are of this memory and allocated until it is dropped, where
+            // ending access once more does no harm.
+            .map(|reference| unsafe { bindings::gnttab_end_foreign_access_ref(reference.get()) })
+            .map(|ended| u32::from(ended == 0))
+            .sum()
+    }
+
     /// Returns the ring of the given direction.
     pub fn ring(self: &Arc<Self>, direction: Direction) -> Ring {
         Ring {

@@ -22,7 +22,6 @@ pub use self::{
         Frontend,
         Side, //
     },
-    rebind::hand_to_next_driver,
     store::{
         Directory,
         Text, //
@@ -32,8 +31,4 @@ pub use self::{
         Transaction, //
     },
     uevent::UeventEnv,
-    watch::{
-        Watch,
-        WatchHandler, //
-    },
 };

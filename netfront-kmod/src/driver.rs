@@ -39,8 +39,7 @@ impl Driver for Netfront {
         vif: Pin<&Arc<Vif>>,
         state: XenbusState,
     ) -> Afterwards {
-        lifecycle::backend_changed(&vif, state);
-        Afterwards::Stay
+        lifecycle::backend_changed(&vif, state)
     }
 
     fn resume(device: &Device<Bound>, vif: Pin<&Arc<Vif>>) -> Result {

@@ -25,6 +25,7 @@ use kernel::{
     ThisModule, //
 };
 use netchannel2_kernel::{
+    has_pv_nic_devices,
     is_xen_domain,
     work::{
         ModuleQueue,
@@ -47,7 +48,10 @@ impl kernel::Module for NetfrontModule {
         parameters::check()?;
 
         let queue = QUEUE.start(c"netchannel2_front")?;
-        let driver = if is_xen_domain() {
+        let driver = if is_xen_domain() && !has_pv_nic_devices() {
+            pr_err!("this guest's network devices are emulated\n");
+            return Err(ENODEV);
+        } else if is_xen_domain() {
             Some(KBox::try_pin_init(
                 Registration::new(c"netchannel2_front", module),
                 GFP_KERNEL,

@@ -38,18 +38,22 @@ use netchannel2_core::{
 };
 use netchannel2_kernel::{
     channel::{
+        Breaches,
         Connection,
+        Ending,
         Link,
         Role, //
     },
     event,
     net::{
+        Carrier,
         Offloads,
         Registration, //
     },
     ring::QueueMemory,
     xenbus::{
         in_transaction,
+        Afterwards,
         Directory, //
     },
 };
@@ -65,8 +69,9 @@ pub(crate) struct Life {
     otherend: Option<CString>,
     link: Option<Link<Vif>>,
     registration: Option<Registration<Vif>>,
+    breaches: Breaches,
     /// The device is being given to the next driver.
-    handing_over: bool,
+    handing_on: bool,
 }
 
 /// What this frontend can do.
@@ -93,23 +98,23 @@ pub(crate) fn start(vif: &Arc<Vif>, otherend: CString) -> Result {
 }
 
 /// Does what the backend's new state asks for.
-pub(crate) fn backend_changed(vif: &Arc<Vif>, state: XenbusState) {
+pub(crate) fn backend_changed(vif: &Arc<Vif>, state: XenbusState) -> Afterwards {
     let mut life = vif.life.lock();
     let Some(phase) = life.phase else {
-        return;
+        return Afterwards::Stay;
     };
 
-    if life.handing_over {
-        return;
+    if life.handing_on {
+        return Afterwards::Stay;
     }
 
     match frontend(phase, state) {
         FrontendAction::Nothing => {}
-        FrontendAction::Connect => offered(vif, &mut life),
+        FrontendAction::Connect => return offered(vif, &mut life),
         FrontendAction::Reopen | FrontendAction::Reconnect => {
             disconnect(&mut life);
             enter(vif, &mut life, Phase::Initialising);
-            offered(vif, &mut life);
+            return offered(vif, &mut life);
         }
         FrontendAction::CarrierOn => {
             drop(life);
@@ -121,6 +126,7 @@ pub(crate) fn backend_changed(vif: &Arc<Vif>, state: XenbusState) {
             enter(vif, &mut life, Phase::Closed);
         }
     }
+    Afterwards::Stay
 }
 
 /// Ends a failed connection.
@@ -150,26 +156,29 @@ pub(crate) fn resume(vif: &Arc<Vif>, otherend: CString) {
 pub(crate) fn unbind(vif: &Arc<Vif>) {
     let mut life = vif.life.lock();
 
-    disconnect(&mut life);
     life.phase = None;
     let registration = life.registration.take();
     let otherend = life.otherend.take();
-    let handing_over = life.handing_over;
+    let handing_on = life.handing_on;
     drop(life);
 
-    drop(registration);
-    if handing_over {
-        return;
+    if !handing_on {
+        // The backend lets go of the rings before they are taken from it.
+        vif.netdev.set_carrier(Carrier::Off);
+        let _ = vif.device.switch_state(XenbusState::Closing);
+        await_backend(vif, otherend.as_deref(), |state| {
+            !matches!(state, XenbusState::Connected | XenbusState::InitWait)
+        });
     }
-
-    // The backend follows each step: it is closed when this returns, ready for the next driver.
-    let _ = vif.device.switch_state(XenbusState::Closing);
-    await_backend(vif, otherend.as_deref(), |state| {
-        !matches!(state, XenbusState::Connected | XenbusState::InitWait)
-    });
-    let _ = Answer::remove_from(&mut vif.device.store());
-    let _ = vif.device.switch_state(XenbusState::Closed);
-    await_backend(vif, otherend.as_deref(), |state| state != XenbusState::Closing);
+    disconnect(&mut vif.life.lock());
+    // Not under the lock: this takes the network's own.
+    drop(registration);
+    if !handing_on {
+        // The backend follows: it is closed when this returns, ready for the next driver.
+        let _ = Answer::remove_from(&mut vif.device.store());
+        let _ = vif.device.switch_state(XenbusState::Closed);
+        await_backend(vif, otherend.as_deref(), |state| state != XenbusState::Closing);
+    }
 }
 
 fn await_backend(vif: &Vif, otherend: Option<&CStr>, is_there: fn(XenbusState) -> bool) {
@@ -186,7 +195,7 @@ fn await_backend(vif: &Vif, otherend: Option<&CStr>, is_there: fn(XenbusState) -
 }
 
 /// Connects to a backend that is ready, or gives the device away if it is not one of ours.
-fn offered(vif: &Arc<Vif>, life: &mut Life) {
+fn offered(vif: &Arc<Vif>, life: &mut Life) -> Afterwards {
     match connect(vif, life) {
         Ok(link) => {
             life.link = Some(link);
@@ -195,14 +204,15 @@ fn offered(vif: &Arc<Vif>, life: &mut Life) {
         }
         Err(Refusal::NoOffer) => {
             dev_info!(vif.device, "the host has no Netchannel 2: giving the vif to xen-netfront\n");
-            life.handing_over = true;
-            classic::hand_over(vif);
+            life.handing_on = true;
+            return Afterwards::HandOn(classic::MODULE);
         }
         Err(Refusal::Offer(error)) => fail(vif, life, format_args!("{error}")),
         Err(Refusal::Setup(what, error)) => {
             fail(vif, life, fmt!("cannot set up the queue: {what}: {error:?}"));
         }
     }
+    Afterwards::Stay
 }
 
 /// Why a connection does not come about.
@@ -217,6 +227,8 @@ enum Refusal {
 
 fn connect(vif: &Arc<Vif>, life: &Life) -> Result<Link<Vif>, Refusal> {
     let step = |what| move |error| Refusal::Setup(what, error);
+
+    life.breaches.check().map_err(step(Breaches::NAME))?;
     let otherend = life.otherend.as_deref().ok_or(step("backend")(ENODEV))?;
     let negotiated = Offer::read_from(&Directory::new(otherend))
         .map_err(|error| match error {
@@ -229,11 +241,13 @@ fn connect(vif: &Arc<Vif>, life: &Life) -> Result<Link<Vif>, Refusal> {
     let device = &vif.device;
     let memory = QueueMemory::grant(device, negotiated.order).map_err(step("granting rings"))?;
     let memory = Arc::new(memory, GFP_KERNEL).map_err(|_| step("memory")(ENOMEM))?;
-    let port = event::allocate_for(device.otherend_id()).map_err(step("allocating event-channel"))?;
+    let port = event::Port::for_peer(device.otherend_id()).map_err(step("allocating event-channel"))?;
+    let endpoint = memory
+        .endpoint(port.number())
+        .ok_or(step("endpoint")(EINVAL))?;
     let events = event::EventChannel::bind_local(device.name(), port, vif.channel.napi().clone())
         .map_err(step("binding event-channel"))?;
     let events = Arc::new(events, GFP_KERNEL).map_err(|_| step("memory")(ENOMEM))?;
-    let endpoint = memory.endpoint(port).ok_or(step("endpoint")(EINVAL))?;
     let answer = Answer {
         negotiated,
         queues: [endpoint],
@@ -260,14 +274,17 @@ fn connect(vif: &Arc<Vif>, life: &Life) -> Result<Link<Vif>, Refusal> {
 
 /// Says the one line of what was wrong, and closes.
 fn fail(vif: &Vif, life: &mut Life, what: Arguments<'_>) {
-    dev_err!(vif.device, "closing the channel: {what}\n");
+    if life.breaches.check().is_ok() {
+        dev_err!(vif.device, "closing the channel: {what}\n");
+    }
     disconnect(life);
+    life.breaches.count(Ending::Breach);
     enter(vif, life, Phase::Failed);
 }
 
 fn disconnect(life: &mut Life) {
     if let Some(link) = life.link.take() {
-        link.disconnect();
+        life.breaches.count(link.disconnect());
     }
 }
 

@@ -76,6 +76,8 @@ pub(super) struct ReceiveSide<P: Poll> {
     finished: KVec<(PacketId, FinishStatus)>,
     events: Arc<EventChannel<Napi<P>>>,
     counters: PollCounters,
+    /// Whether a poll has found anything since the last end of interrupt.
+    found: bool,
 }
 
 /// What polling counts beside the core's counters.
@@ -85,6 +87,15 @@ pub(super) struct PollCounters {
     pub(super) spurious_polls: u64,
     pub(super) copy_hypercalls: u64,
     pub(super) copy_operations: u64,
+}
+
+/// Whether the send side had use for an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Settled {
+    /// It waited for space, which the event may have been about.
+    Useful,
+    /// It did not wait for anything.
+    Idle,
 }
 
 /// A packet on its way to the stack.
@@ -108,12 +119,13 @@ impl<P: Poll> ReceiveSide<P> {
             finished: KVec::with_capacity(MAX_OUTSTANDING.into(), GFP_KERNEL)?,
             events: connection.events.clone(),
             counters: PollCounters::default(),
+            found: false,
         })
     }
 
     /// Takes messages until there are none or the budget is used up.
     ///
-    /// Returns how many packets there were, and whether there was anything to do.
+    /// Returns how many packets there were.
     // Not inlined: its messages' stack frame is gone when the stack takes the packets.
     #[inline(never)]
     pub(super) fn poll(
@@ -122,7 +134,7 @@ impl<P: Poll> ReceiveSide<P> {
         napi: &NapiContext<'_>,
         budget: Budget,
         arrived: &mut SkbList,
-    ) -> (u32, Result<EventWork, Fault>) {
+    ) -> (u32, Result<(), Fault>) {
         let mut packets = 0;
         let mut messages = 0u32;
         let most = budget.get().saturating_mul(MESSAGES_PER_PACKET);
@@ -152,20 +164,24 @@ impl<P: Poll> ReceiveSide<P> {
         let settled = self.settle(channel, arrived);
 
         self.counters.polls += 1;
-        let work = if messages == 0 && matches!(settled, Ok(Notify::NotNeeded)) {
-            self.counters.spurious_polls += 1;
-            EventWork::Spurious
-        } else {
-            EventWork::Found
-        };
-        (packets, taken.and(settled.map(|_| work)))
+        self.found |= messages > 0 || matches!(settled, Ok(Settled::Useful));
+        (packets, taken.and(settled.map(|_| ())))
     }
 
     pub(super) fn arm(&mut self) -> Result<Rearm, Violation> {
         self.receiver.arm()
     }
 
-    pub(super) fn end_of_interrupt(&self, work: EventWork) {
+    /// Lets the next event through, once all that the last one may have been about is done.
+    pub(super) fn end_of_interrupt(&mut self) {
+        let work = match core::mem::take(&mut self.found) {
+            true => EventWork::Found,
+            false => {
+                self.counters.spurious_polls += 1;
+                EventWork::Spurious
+            }
+        };
+
         self.events.end_of_interrupt(work);
     }
 
@@ -198,7 +214,7 @@ impl<P: Poll> ReceiveSide<P> {
                     self.take_inline(&channel.device, napi, &packet, inline, arrived);
                     Ok(())
                 }
-                Some(id) => self.take_granted(&channel.device, id, &packet, arrived),
+                Some(id) => self.take_granted(&channel.device, id, &packet, inline, arrived),
             },
         }
     }
@@ -234,14 +250,23 @@ impl<P: Poll> ReceiveSide<P> {
         device: &NetDevice,
         id: PacketId,
         packet: &Packet,
+        mut inline: InlineBytes,
         arrived: &mut SkbList,
     ) -> Result<(), Fault> {
         let fragments = packet.fragments.as_slice();
-        let Some(buffer) = ReceiveBuffer::new(&mut self.pool, packet.length) else {
+        let Some(mut buffer) = ReceiveBuffer::new(&mut self.pool, packet.length) else {
             device.count_receive_dropped();
             return self.finish(id, FinishStatus::NoMemory);
         };
 
+        // As many bytes as the message has; the core has checked that they are part of the packet.
+        let prefix = buffer.fill_prefix(packet.inline_length, |bytes| {
+            let _ = self.receiver.copy_inline(&mut inline, bytes);
+        });
+        if prefix.is_err() {
+            device.count_receive_dropped();
+            return self.finish(id, FinishStatus::BadPacket);
+        }
         if !self.batch.has_room(fragments, &buffer) {
             self.copy(device, arrived);
         }
@@ -300,22 +325,18 @@ impl<P: Poll> ReceiveSide<P> {
         &mut self,
         channel: &Channel<P>,
         arrived: &mut SkbList,
-    ) -> Result<Notify, Fault> {
+    ) -> Result<Settled, Fault> {
         self.copy(&channel.device, arrived);
 
-        let was_stopped = channel.device.is_queue_stopped();
-        if let Some(side) = &mut *channel.send.lock() {
-            side.after_poll(&channel.device, self.finished.drain_all())?;
-        }
-        let notify = self.receiver.publish();
+        let settled = match &mut *channel.send.lock() {
+            Some(side) => side.after_poll(&channel.device, self.finished.drain_all())?,
+            None => Settled::Idle,
+        };
 
-        if notify == Notify::Needed {
+        if self.receiver.publish() == Notify::Needed {
             self.events.notify();
         }
-        if was_stopped && !channel.device.is_queue_stopped() {
-            return Ok(Notify::Needed);
-        }
-        Ok(notify)
+        Ok(settled)
     }
 
     fn finish(&mut self, id: PacketId, status: FinishStatus) -> Result<(), Fault> {

@@ -3,6 +3,7 @@
 //! From the stack to the ring.
 
 use super::{
+    receive::Settled,
     Connection,
     Fault, //
 };
@@ -58,6 +59,7 @@ use netchannel2_core::{
         Fragments,
         MaxPackets,
         PacketMeta,
+        MAX_FRAGMENTS,
         MAX_OUTSTANDING, //
     },
 };
@@ -70,8 +72,12 @@ const SLOTS: usize = 256;
 pub enum Stall {
     /// There is no connection.
     NotConnected,
-    /// The peer takes no messages; it may be paused.
+    /// It has just ended.
+    Over,
+    /// The peer takes no messages; it may be paused. The carrier is off until it does.
     PeerAsleep,
+    /// The peer has taken a packet and not said that it is done with it.
+    Suspicious,
     /// The peer broke the protocol.
     Failed,
 }
@@ -88,6 +94,10 @@ pub(super) struct SendSide<P: Poll> {
     scratch: KVec<u8>,
     thresholds: Thresholds,
     events: Arc<EventChannel<Napi<P>>>,
+    /// The queue is stopped until there is room.
+    waiting: bool,
+    /// The oldest packet that the peer had not finished when the queue was looked into.
+    suspect: Option<PacketId>,
     stops: u64,
     no_memory: u64,
 }
@@ -121,6 +131,8 @@ impl<P: Poll> SendSide<P> {
             scratch: KVec::from_elem(0, InlineLength::MAX.get().into(), GFP_KERNEL)?,
             thresholds: connection.thresholds,
             events: connection.events.clone(),
+            waiting: false,
+            suspect: None,
             stops: 0,
             no_memory: 0,
         })
@@ -166,8 +178,7 @@ impl<P: Poll> SendSide<P> {
     /// Takes note of what the peer allows, with which the connection is up.
     pub(super) fn on_ready(&mut self, device: &NetDevice, limit: MaxPackets) -> Result<(), Fault> {
         self.sender.on_set_max_packets(limit)?;
-        device.set_carrier(Carrier::On);
-        device.wake_queue();
+        self.go_on(device);
         Ok(())
     }
 
@@ -184,31 +195,56 @@ impl<P: Poll> SendSide<P> {
         &mut self,
         device: &NetDevice,
         finished: impl Iterator<Item = (PacketId, FinishStatus)>,
-    ) -> Result<(), Fault> {
+    ) -> Result<Settled, Fault> {
         for (id, status) in finished {
             self.sender
                 .queue_finish(id, status)
                 .map_err(|_| Fault::Overcommitted(id))?;
         }
         self.publish()?;
-        if !self.sender.ready() || !device.is_queue_stopped() {
-            return Ok(());
+        if !self.waiting {
+            return Ok(Settled::Idle);
         }
-        if self.has_room()? {
-            device.set_carrier(Carrier::On);
-            device.wake_queue();
-        } else {
+        if !self.has_room()? {
             self.sender.arm_space()?;
+            // The peer may have made room before it could see that an event is wanted.
+            if !self.has_room()? {
+                return Ok(Settled::Useful);
+            }
         }
-        Ok(())
+        self.go_on(device);
+        Ok(Settled::Useful)
     }
 
-    pub(super) fn check_stall(&mut self) -> Result<Stall, Fault> {
-        match self.sender.missing_finish()? {
-            // The queue has been stopped since the packet was sent, and longer.
-            Some(id) => Err(Fault::MissingFinish(id)),
-            None => Ok(Stall::PeerAsleep),
+    /// Looks into a queue that has been stopped for long.
+    ///
+    /// A packet is taken for kept by the peer when it is the oldest one at two looks in a row: the
+    /// first may come right after it was sent.
+    pub(super) fn check_stall(&mut self, device: &NetDevice) -> Result<Stall, Fault> {
+        if !self.waiting || self.has_room()? {
+            self.go_on(device);
+            return Ok(Stall::Over);
         }
+        match self.sender.missing_finish()? {
+            Some(id) if self.suspect == Some(id) => Err(Fault::MissingFinish(id)),
+            Some(id) => {
+                self.suspect = Some(id);
+                Ok(Stall::Suspicious)
+            }
+            None => {
+                // Packets that wait are dropped by the stack, so that they do not pile up.
+                device.set_carrier(Carrier::Off);
+                Ok(Stall::PeerAsleep)
+            }
+        }
+    }
+
+    /// Lets the stack send again.
+    fn go_on(&mut self, device: &NetDevice) {
+        self.waiting = false;
+        self.suspect = None;
+        device.set_carrier(Carrier::On);
+        device.wake_queue();
     }
 
     /// Takes everything back and returns how many pages the peer still uses.
@@ -356,18 +392,17 @@ impl<P: Poll> SendSide<P> {
         Ok(())
     }
 
-    /// Whether the largest packet can be sent now.
+    /// Whether any packet can be sent now, by either way.
     fn has_room(&mut self) -> Result<bool, Violation> {
-        let pages = pages_for(PacketLength::LARGEST);
-
-        if self.slots.free() < pages {
+        if self.slots.free() < pages_for(PacketLength::LARGEST) {
             return Ok(false);
         }
+        // The largest message there is, and the largest packet for the credit.
         match self.sender.can_send(
             Way::Granted,
             PacketLength::LARGEST,
-            InlineLength::ZERO,
-            pages.into(),
+            InlineLength::MAX,
+            MAX_FRAGMENTS.into(),
         ) {
             Ok(()) => Ok(true),
             Err(SendError::Violation(violation)) => Err(violation),
@@ -378,14 +413,15 @@ impl<P: Poll> SendSide<P> {
     /// Stops the queue until the peer has made room.
     ///
     /// FINISHes, which give credit and pages back, are looked at under the same lock as this, and
-    /// for space in the ring the core looks again after it has asked for an event.
+    /// for space in the ring it is looked again after an event was asked for.
     fn stop(&mut self, device: &NetDevice) -> Result<(), Fault> {
         self.stops += 1;
+        self.waiting = true;
         device.stop_queue();
         self.publish()?;
         self.sender.arm_space()?;
         if self.has_room()? {
-            device.wake_queue();
+            self.go_on(device);
         }
         Ok(())
     }

@@ -77,13 +77,23 @@ impl<T> CopyBatch<T> {
     ///
     /// # Errors
     ///
-    /// Gives buffer and `keep` back when the batch is full or the buffer is too small.
+    /// Gives buffer and `keep` back when the batch is full or the fragments are not as long as what
+    /// is missing in the buffer.
     pub fn add(
         &mut self,
         buffer: ReceiveBuffer,
         fragments: &[Fragment],
         keep: T,
     ) -> Result<(), (ReceiveBuffer, T)> {
+        let planned: u32 = fragments
+            .iter()
+            .map(|fragment| u32::from(fragment.length().get()))
+            .sum();
+
+        // A buffer that is not filled to its last byte would show what was there before.
+        if planned != buffer.missing() {
+            return Err((buffer, keep));
+        }
         let start = self.operations.len();
         let (peer, operations) = (self.peer, &mut self.operations);
 

@@ -9,11 +9,15 @@ use super::{
 };
 use crate::bindings;
 use core::mem::size_of;
-use kernel::page::PAGE_SIZE;
+use kernel::{
+    page::PAGE_SIZE,
+    prelude::*, //
+};
 use netchannel2_core::{
     grant::copy::DestSegment,
     units::{
         FragmentLength,
+        InlineLength,
         PacketLength,
         PageOffset, //
     },
@@ -39,10 +43,12 @@ const _: () = assert!(PAGES - 1 <= bindings::MAX_SKB_FRAGS as usize);
 ///
 /// # Invariants
 ///
-/// The first `pieces()` entries of `pages` are `Some`, and hold `length` bytes.
+/// - The first `pieces()` entries of `pages` are `Some`, and hold `length` bytes.
+/// - The first `filled` bytes of the packet are written; they lie on the first page.
 pub struct ReceiveBuffer {
     pages: [Option<PoolPage>; PAGES],
     length: PacketLength,
+    filled: usize,
 }
 
 impl ReceiveBuffer {
@@ -54,7 +60,46 @@ impl ReceiveBuffer {
             *slot = Some(pool.allocate()?);
         }
         // INVARIANT: The loop filled as many entries as the length needs.
-        Some(Self { pages, length })
+        Some(Self {
+            pages,
+            length,
+            filled: 0,
+        })
+    }
+
+    /// Has `fill` write the packet's first bytes, as many as `prefix` says.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL` if they are more than the packet has or the first page holds.
+    pub fn fill_prefix(
+        &mut self,
+        prefix: InlineLength,
+        fill: impl FnOnce(&mut [u8]),
+    ) -> Result {
+        let count = usize::from(prefix.get());
+        let page = self.pages.iter().flatten().next().ok_or(EINVAL)?;
+
+        if count > FIRST_PAGE_ROOM.min(self.length.get() as usize) {
+            return Err(EINVAL);
+        }
+        // SAFETY: The bytes lie on the page, which is this buffer's alone, behind the headroom;
+        // they are zeroed before a reference to them is made, so they are initialised.
+        let bytes = unsafe {
+            let start = page.address().add(HEADROOM);
+
+            start.write_bytes(0, count);
+            core::slice::from_raw_parts_mut(start, count)
+        };
+        fill(bytes);
+        // INVARIANT: The bytes were written just now.
+        self.filled = count;
+        Ok(())
+    }
+
+    /// Returns how many bytes are still to be written.
+    pub fn missing(&self) -> u32 {
+        self.length.get().saturating_sub(self.filled as u32)
     }
 
     /// On how many pages the packet lies.
@@ -62,7 +107,7 @@ impl ReceiveBuffer {
         pieces(self.length)
     }
 
-    /// Returns where the packet's bytes go, by frame.
+    /// Returns where the packet's missing bytes go, by frame.
     pub fn segments(&self) -> impl Iterator<Item = DestSegment<usize>> + '_ {
         self.spans().filter_map(|(page, offset, length)| {
             DestSegment::new(
@@ -119,13 +164,14 @@ impl ReceiveBuffer {
         Some(skb)
     }
 
-    /// Page, offset and length of each piece.
+    /// Page, offset and length of what is missing of each piece.
     fn spans(&self) -> impl Iterator<Item = (&PoolPage, usize, usize)> {
-        let mut rest = self.length.get() as usize;
+        let mut rest = self.missing() as usize;
+        let filled = self.filled;
 
         self.pages.iter().flatten().enumerate().map(move |(at, page)| {
             let (offset, room) = match at {
-                0 => (HEADROOM, FIRST_PAGE_ROOM),
+                0 => (HEADROOM + filled, FIRST_PAGE_ROOM - filled),
                 _ => (0, PAGE_SIZE),
             };
             let length = rest.min(room);

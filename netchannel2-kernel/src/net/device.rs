@@ -122,11 +122,7 @@ impl NetDevice {
                 offloads: Atomic::new(Offloads::ALL.bits()),
             },
             GFP_KERNEL,
-        )
-        .inspect_err(|_| {
-            // SAFETY: `raw` was allocated above.
-            unsafe { bindings::free_netdev(raw) }
-        })?;
+        )?;
 
         // SAFETY: The device is not registered, so its fields are ours to set. The parent is bound
         // and outlives the device: a driver drops what it registered before it is unbound.
@@ -139,7 +135,8 @@ impl NetDevice {
             bindings::nc2_eth_hw_addr_set(raw, address.0.as_ptr());
             (*raw).min_mtu = bindings::ETH_MIN_MTU;
             (*raw).max_mtu = Mtu::MAX.0.get();
-            (*raw).hw_features = Offloads::ALL.bits();
+            bindings::nc2_netdev_disable_netpoll(raw);
+            (*raw).hw_features = Offloads::SWITCHABLE.bits();
             (*raw).features = Offloads::ALL.bits();
             bindings::netif_set_tso_max_size(raw, PacketLength::MAX);
             (*raw).watchdog_timeo = kernel::time::msecs_to_jiffies(WATCHDOG) as i32;

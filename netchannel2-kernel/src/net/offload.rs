@@ -27,6 +27,10 @@ impl Offloads {
     /// All that this driver can do.
     pub const ALL: Self = Self(SG | CHECKSUM | TSO | TSO6);
 
+    /// What an administrator can switch: not what is said of received packets, which the peer
+    /// decides.
+    pub const SWITCHABLE: Self = Self(Self::ALL.0 & !RX_CHECKSUM);
+
     /// What can be done where `negotiated` is what both sides have.
     ///
     /// Packets in pieces can always be sent, as their bytes are copied anyway.

@@ -3,6 +3,8 @@
 //! Xenbus drivers, on the pattern of `kernel::driver`.
 
 use super::{
+    rebind::hand_on,
+    watch::wait_for_xenwatch,
     Device,
     UeventEnv, //
 };
@@ -32,6 +34,7 @@ use kernel::{
         c_int, //
     },
     prelude::*,
+    sync::aref::ARef,
     types::Opaque,
     ThisModule, //
 };
@@ -83,6 +86,8 @@ pub enum Afterwards {
     Stay,
     /// It is removed: a backend device whose frontend is gone for good.
     Unregister,
+    /// It is unbound and the next driver of its type asked, which is in this module.
+    HandOn(&'static CStr),
 }
 
 /// A xenbus bus: [`Frontend`] or [`Backend`].
@@ -168,6 +173,9 @@ unsafe impl<T: Driver> RegistrationOps for Adapter<T> {
     unsafe fn unregister(driver: &Opaque<bindings::xenbus_driver>) {
         // SAFETY: `driver` was registered.
         unsafe { bindings::xenbus_unregister_driver(driver.get()) }
+        // A device that a callback of this driver has removed or handed on is not waited for by
+        // the driver core, but xenwatch is still on its way back through this module.
+        wait_for_xenwatch();
     }
 }
 
@@ -195,13 +203,18 @@ impl<T: Driver> Adapter<T> {
         // SAFETY: As above, so `set_drvdata` was called with `T::Data` and the device is bound.
         let data = unsafe { device.as_ref().drvdata_borrow::<T::Data>() };
 
+        let keep = ARef::<Device>::from(device);
+
         match T::otherend_changed(device, data, XenbusState::from_wire(state)) {
             Afterwards::Stay => {}
             // SAFETY: xenbus registered the device, and xenwatch, which this is, is the one thread
             // that removes xenbus devices. `data`, which this drops, is not used any more.
             Afterwards::Unregister => unsafe {
-                kernel::bindings::device_unregister(device.as_raw_device())
+                kernel::bindings::device_unregister(keep.as_raw_device())
             },
+            // SAFETY: This is xenwatch, in a callback of the device's watch. `data`, which this
+            // drops, is not used any more.
+            Afterwards::HandOn(module) => unsafe { hand_on(&keep, module) },
         }
     }
 

@@ -13,25 +13,20 @@ use kernel::{
 
 /// Unbinds `device` and asks the drivers of its bus anew, in the order of their registration.
 ///
-/// The caller's own driver is asked too and declines with `ENODEV`. The `module` is loaded first,
-/// if it is not; without it the device stays unbound until a driver is.
+/// The driver that had it is asked too and declines with `ENODEV`. If none takes it, `module` is
+/// asked for: a driver that is registered later finds the device by itself.
 ///
-/// Sleeps, and waits for xenwatch: not for callbacks of the device itself.
+/// # Safety
 ///
-/// # Errors
-///
-/// That of `device_attach()`; `ENODEV` if no driver took the device.
-pub fn hand_to_next_driver(device: &ARef<Device>, module: &CStr) -> Result {
-    // SAFETY: `module` is a C string. A missing module is no error: the driver may be built in.
-    let _ = unsafe { bindings::nc2_request_module(module.as_char_ptr()) };
+/// The caller is xenwatch, in a callback of the device's watch: unbinding waits for xenwatch
+/// otherwise, with the device's lock held, which xenwatch takes to remove a device.
+pub(super) unsafe fn hand_on(device: &ARef<Device>, module: &CStr) {
     // SAFETY: The reference keeps the device valid.
     unsafe { bindings::device_release_driver(device.as_raw_device()) };
     // SAFETY: As above.
-    let bound = unsafe { bindings::device_attach(device.as_raw_device()) };
-
-    match bound {
-        ..0 => Err(Error::from_errno(bound)),
-        0 => Err(ENODEV),
-        _ => Ok(()),
+    if unsafe { bindings::device_attach(device.as_raw_device()) } != 1 {
+        // SAFETY: `module` is a C string.
+        let _ = unsafe { bindings::nc2_request_module_nowait(module.as_char_ptr()) };
+        dev_info!(device, "no driver takes the vif yet: waiting for {module:?}\n");
     }
 }
