@@ -3,9 +3,7 @@
 //! The xenbus driver.
 
 use crate::{
-    classic,
-    lifecycle,
-    opt_in,
+    classic, lifecycle, opt_in,
     vif::{
         self,
         Vif, //

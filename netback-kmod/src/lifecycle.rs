@@ -157,7 +157,10 @@ pub(crate) fn attend(vif: &Arc<Vif>) {
         drop(life);
         fsleep(Delta::from_millis(100));
     }
-    dev_err!(vif.device, "hotplug-status is not connected: the hotplug script has not run\n");
+    dev_err!(
+        vif.device,
+        "hotplug-status is not connected: the hotplug script has not run\n"
+    );
 }
 
 /// Takes everything down before the device is unbound.
@@ -216,7 +219,10 @@ fn publish(vif: &Vif, life: &mut Life) -> Result {
 fn answered(vif: &Arc<Vif>, life: &mut Life) -> Afterwards {
     match Directory::new(&vif.otherend).read(keys::VERSION.as_c_str()) {
         Ok(None) => {
-            dev_info!(vif.device, "the guest has no Netchannel 2: giving the vif to xen-netback\n");
+            dev_info!(
+                vif.device,
+                "the guest has no Netchannel 2: giving the vif to xen-netback\n"
+            );
             life.handing_on = true;
             return Afterwards::HandOn(classic::MODULE);
         }
@@ -247,7 +253,11 @@ fn complete(vif: &Arc<Vif>, life: &mut Life) {
         }
         Err(Refusal::Answer(error)) => fail(vif, life, format_args!("{error}")),
         Err(Refusal::Setup(what, error)) => {
-            fail(vif, life, fmt!("cannot set up the queue: {what}: {error:?}"));
+            fail(
+                vif,
+                life,
+                fmt!("cannot set up the queue: {what}: {error:?}"),
+            );
         }
     }
 }
@@ -260,11 +270,7 @@ enum Refusal {
     Setup(&'static str, Error),
 }
 
-fn connect(
-    vif: &Arc<Vif>,
-    life: &Life,
-    frontend: &Directory<'_>,
-) -> Result<Link<Vif>, Refusal> {
+fn connect(vif: &Arc<Vif>, life: &Life, frontend: &Directory<'_>) -> Result<Link<Vif>, Refusal> {
     let step = |what| move |error| Refusal::Setup(what, error);
 
     life.breaches.check().map_err(step(Breaches::NAME))?;
@@ -277,9 +283,8 @@ fn connect(
     let memory =
         QueueMemory::map(&vif.device, endpoint, order).map_err(step("mapping ring-refs"))?;
     let memory = Arc::new(memory, GFP_KERNEL).map_err(|_| step("memory")(ENOMEM))?;
-    let events =
-        EventChannel::bind_remote(&vif.device, endpoint.port, vif.channel.napi().clone())
-            .map_err(step("binding event-channel"))?;
+    let events = EventChannel::bind_remote(&vif.device, endpoint.port, vif.channel.napi().clone())
+        .map_err(step("binding event-channel"))?;
     let events = Arc::new(events, GFP_KERNEL).map_err(|_| step("memory")(ENOMEM))?;
 
     vif.netdev

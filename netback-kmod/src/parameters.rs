@@ -24,7 +24,10 @@ pub(crate) fn check() -> Result {
         return Err(EINVAL);
     }
     if module_parameters::all_vifs.value() > 1 {
-        pr_err!("all_vifs is {}: 0 or 1\n", module_parameters::all_vifs.value());
+        pr_err!(
+            "all_vifs is {}: 0 or 1\n",
+            module_parameters::all_vifs.value()
+        );
         return Err(EINVAL);
     }
     Ok(())

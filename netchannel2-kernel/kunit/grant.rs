@@ -18,6 +18,7 @@ mod tests {
             Bytes,
             DomId,
             FragmentLength,
+            InlineLength,
             PacketLength,
             PageOffset, //
         },
@@ -68,9 +69,7 @@ mod tests {
         let mut batch = CopyBatch::new(peer, 4, 64)?;
         let mut result = Err(EIO);
 
-        batch
-            .add(buffer, fragments, ())
-            .map_err(|_| ENOSPC)?;
+        batch.add(buffer, fragments, ()).map_err(|_| ENOSPC)?;
         batch.execute(|buffer, (), status| {
             result = buffer
                 .and_then(ReceiveBuffer::into_skb)
@@ -141,6 +140,45 @@ mod tests {
     }
 
     #[test]
+    fn a_prefix_comes_before_the_copy() -> Result {
+        as_domain(|own| {
+            let (mut run, mut slots) = (GrantRun::new(own, 1)?, SlotPool::new());
+            let lent = lend(&mut run, &mut slots, &[0x22; 4000])?;
+            let mut pool = PagePool::new(32)?;
+            let length = PacketLength::new(6000).map_err(|_| EINVAL)?;
+            let mut buffer = ReceiveBuffer::new(&mut pool, length).ok_or(ENOMEM)?;
+            let mut batch = CopyBatch::new(own, 4, 64)?;
+            let mut bytes = KVec::from_elem(0, 6000, GFP_KERNEL)?;
+
+            buffer.fill_prefix(InlineLength::new(2000).ok_or(EINVAL)?, |prefix| {
+                prefix.fill(0x11);
+            })?;
+            batch.add(buffer, &[lent], ()).map_err(|_| ENOSPC)?;
+            batch.execute(|buffer, (), status| {
+                assert_eq!(status, CopyStatus::Complete);
+                if let Some(skb) = buffer.and_then(ReceiveBuffer::into_skb) {
+                    let _ = skb.copy_bits(Bytes::ZERO, &mut bytes);
+                }
+            });
+            assert!(bytes.iter().take(2000).all(|&byte| byte == 0x11));
+            assert!(bytes.iter().skip(2000).all(|&byte| byte == 0x22));
+            Ok(())
+        })
+    }
+
+    #[test]
+    fn a_buffer_is_filled_or_refused() -> Result {
+        as_domain(|own| {
+            let (mut run, mut slots) = (GrantRun::new(own, 1)?, SlotPool::new());
+            let lent = lend(&mut run, &mut slots, &[0x22; 4000])?;
+
+            assert!(copy(own, &[lent], 4001).is_err());
+            assert!(copy(own, &[lent], 3999).is_err());
+            Ok(())
+        })
+    }
+
+    #[test]
     fn a_lent_page_is_not_lent_again() -> Result {
         as_domain(|own| {
             let (mut run, mut slots) = (GrantRun::new(own, 1)?, SlotPool::<4>::new());
@@ -149,8 +187,12 @@ mod tests {
             let skb = Skb::for_test(&[1; 64]).ok_or(ENOMEM)?;
             let length = FragmentLength::new(64).ok_or(EINVAL)?;
 
-            assert!(run.lend(slot, &skb, Bytes::ZERO, length, GFP_KERNEL).is_ok());
-            assert!(run.lend(slot, &skb, Bytes::ZERO, length, GFP_KERNEL).is_err());
+            assert!(run
+                .lend(slot, &skb, Bytes::ZERO, length, GFP_KERNEL)
+                .is_ok());
+            assert!(run
+                .lend(slot, &skb, Bytes::ZERO, length, GFP_KERNEL)
+                .is_err());
             assert_eq!(run.lent(), 1);
             assert!(run.revoke(slot).is_ok());
             assert_eq!(run.lent(), 0);

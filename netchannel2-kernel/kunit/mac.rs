@@ -33,7 +33,11 @@ mod tests {
 
     #[test]
     fn not_for_one_interface() {
-        for text in ["00:00:00:00:00:00", "01:00:5e:00:00:01", "ff:ff:ff:ff:ff:ff"] {
+        for text in [
+            "00:00:00:00:00:00",
+            "01:00:5e:00:00:01",
+            "ff:ff:ff:ff:ff:ff",
+        ] {
             let address = MacAddress::parse(text.as_bytes());
 
             assert!(address.is_some_and(|address| !address.is_unicast()));

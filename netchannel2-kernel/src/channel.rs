@@ -15,11 +15,6 @@ mod receive;
 mod statistics;
 mod transmit;
 
-use self::{
-    receive::ReceiveSide,
-    statistics::Totals,
-    transmit::SendSide, //
-};
 pub use self::{
     breach::{
         Breaches,
@@ -31,6 +26,11 @@ pub use self::{
         STATISTICS_COUNT, //
     },
     transmit::Stall,
+};
+use self::{
+    receive::ReceiveSide,
+    statistics::Totals,
+    transmit::SendSide, //
 };
 use crate::{
     event::EventChannel,
@@ -161,11 +161,7 @@ impl<P: Poll> Channel<P> {
     /// # Errors
     ///
     /// `EBUSY` if there is one; `ENOMEM`, `ENOSPC` if grant references are short.
-    pub fn connect(
-        self: &Arc<Self>,
-        connection: Connection<P>,
-        target: Arc<P>,
-    ) -> Result<Link<P>> {
+    pub fn connect(self: &Arc<Self>, connection: Connection<P>, target: Arc<P>) -> Result<Link<P>> {
         let (sending, receiving) = match connection.role {
             Role::Frontend => (Direction::Tx, Direction::Rx),
             Role::Backend => (Direction::Rx, Direction::Tx),

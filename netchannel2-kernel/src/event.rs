@@ -239,9 +239,7 @@ impl Drop for Port {
 pub fn raise_for_test(own: DomId, port: EventPort, count: usize) -> Result {
     let mut local = 0;
     // SAFETY: `local` is valid for a write.
-    to_result(unsafe {
-        bindings::nc2_evtchn_bind_interdomain(own.get(), port.get(), &mut local)
-    })?;
+    to_result(unsafe { bindings::nc2_evtchn_bind_interdomain(own.get(), port.get(), &mut local) })?;
     for _ in 0..count {
         // SAFETY: The port is bound.
         unsafe { bindings::nc2_evtchn_notify(local) };

@@ -177,7 +177,9 @@ pub(crate) fn unbind(vif: &Arc<Vif>) {
         // The backend follows: it is closed when this returns, ready for the next driver.
         let _ = Answer::remove_from(&mut vif.device.store());
         let _ = vif.device.switch_state(XenbusState::Closed);
-        await_backend(vif, otherend.as_deref(), |state| state != XenbusState::Closing);
+        await_backend(vif, otherend.as_deref(), |state| {
+            state != XenbusState::Closing
+        });
     }
 }
 
@@ -203,13 +205,20 @@ fn offered(vif: &Arc<Vif>, life: &mut Life) -> Afterwards {
             dev_info!(vif.device, "connected\n");
         }
         Err(Refusal::NoOffer) => {
-            dev_info!(vif.device, "the host has no Netchannel 2: giving the vif to xen-netfront\n");
+            dev_info!(
+                vif.device,
+                "the host has no Netchannel 2: giving the vif to xen-netfront\n"
+            );
             life.handing_on = true;
             return Afterwards::HandOn(classic::MODULE);
         }
         Err(Refusal::Offer(error)) => fail(vif, life, format_args!("{error}")),
         Err(Refusal::Setup(what, error)) => {
-            fail(vif, life, fmt!("cannot set up the queue: {what}: {error:?}"));
+            fail(
+                vif,
+                life,
+                fmt!("cannot set up the queue: {what}: {error:?}"),
+            );
         }
     }
     Afterwards::Stay
@@ -241,7 +250,8 @@ fn connect(vif: &Arc<Vif>, life: &Life) -> Result<Link<Vif>, Refusal> {
     let device = &vif.device;
     let memory = QueueMemory::grant(device, negotiated.order).map_err(step("granting rings"))?;
     let memory = Arc::new(memory, GFP_KERNEL).map_err(|_| step("memory")(ENOMEM))?;
-    let port = event::Port::for_peer(device.otherend_id()).map_err(step("allocating event-channel"))?;
+    let port =
+        event::Port::for_peer(device.otherend_id()).map_err(step("allocating event-channel"))?;
     let endpoint = memory
         .endpoint(port.number())
         .ok_or(step("endpoint")(EINVAL))?;
@@ -255,8 +265,7 @@ fn connect(vif: &Arc<Vif>, life: &Life) -> Result<Link<Vif>, Refusal> {
 
     in_transaction(|transaction| answer.write_to(&mut device.store().within(transaction)))
         .map_err(step("writing the answer"))?;
-    vif.netdev
-        .set_offloads(Offloads::with(negotiated.features));
+    vif.netdev.set_offloads(Offloads::with(negotiated.features));
     vif.channel
         .connect(
             Connection {

@@ -116,7 +116,10 @@ impl Operations for Vif {
 
     fn tx_timeout(&self) {
         if self.channel.check_stall() == Stall::PeerAsleep {
-            dev_info!(self.device, "the backend takes no packets: carrier off until it does\n");
+            dev_info!(
+                self.device,
+                "the backend takes no packets: carrier off until it does\n"
+            );
         }
     }
 

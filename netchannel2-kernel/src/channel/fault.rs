@@ -45,7 +45,11 @@ impl fmt::Display for Fault {
                 id.get()
             ),
             Self::Overcommitted(id) => {
-                write!(f, "packet.id is {}: no FINISH can be queued for it", id.get())
+                write!(
+                    f,
+                    "packet.id is {}: no FINISH can be queued for it",
+                    id.get()
+                )
             }
         }
     }

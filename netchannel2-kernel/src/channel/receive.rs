@@ -321,11 +321,7 @@ impl<P: Poll> ReceiveSide<P> {
     ///
     /// FINISHes are published before the space, so that a peer which sees all its messages taken
     /// and a FINISH missing knows that this side keeps the packet.
-    fn settle(
-        &mut self,
-        channel: &Channel<P>,
-        arrived: &mut SkbList,
-    ) -> Result<Settled, Fault> {
+    fn settle(&mut self, channel: &Channel<P>, arrived: &mut SkbList) -> Result<Settled, Fault> {
         self.copy(&channel.device, arrived);
 
         let settled = match &mut *channel.send.lock() {

@@ -315,13 +315,11 @@ impl<P: Poll> SendSide<P> {
         self.sender
             .can_send(Way::Granted, length, InlineLength::ZERO, pages.into())?;
         let chain = self.slots.take_chain(pages).ok_or(Refusal::Wait)?;
-        let sent = self
-            .lend(skb, length, &chain)
-            .and_then(|fragments| {
-                Ok(self
-                    .sender
-                    .send_granted(meta, length, &[], fragments.as_slice())?)
-            });
+        let sent = self.lend(skb, length, &chain).and_then(|fragments| {
+            Ok(self
+                .sender
+                .send_granted(meta, length, &[], fragments.as_slice())?)
+        });
 
         match sent {
             Ok(id) => {
@@ -437,7 +435,11 @@ impl<P: Poll> SendSide<P> {
 // Functions of their own, so that their large temporaries share no stack frame.
 
 #[inline(never)]
-fn new_sender(ring: Ring, own_credit: MaxPackets, features: Features) -> Result<KBox<Sender<Ring>>> {
+fn new_sender(
+    ring: Ring,
+    own_credit: MaxPackets,
+    features: Features,
+) -> Result<KBox<Sender<Ring>>> {
     let sender = Sender::new(ring, own_credit, features).map_err(|_| EINVAL)?;
 
     Ok(KBox::new(sender, GFP_KERNEL)?)

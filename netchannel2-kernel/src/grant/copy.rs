@@ -120,13 +120,11 @@ impl<T> CopyBatch<T> {
             return Err((buffer, keep));
         }
         // INVARIANT: The operations write into `buffer`, which `packets` now holds: there is room.
-        let _ = self
-            .packets
-            .push_within_capacity(Waiting {
-                buffer: Some(buffer),
-                keep,
-                end,
-            });
+        let _ = self.packets.push_within_capacity(Waiting {
+            buffer: Some(buffer),
+            keep,
+            end,
+        });
         Ok(())
     }
 
@@ -150,10 +148,7 @@ impl<T> CopyBatch<T> {
     /// Copies all and hands each packet over, in the order in which they were added.
     ///
     /// Returns how many copy operations were in the hypercall.
-    pub fn execute(
-        &mut self,
-        mut each: impl FnMut(Option<ReceiveBuffer>, T, CopyStatus),
-    ) -> u32 {
+    pub fn execute(&mut self, mut each: impl FnMut(Option<ReceiveBuffer>, T, CopyStatus)) -> u32 {
         let count = u32::try_from(self.operations.len()).unwrap_or(0);
 
         if count > 0 {

@@ -17,8 +17,8 @@ use kernel::{
 };
 use netchannel2_core::{
     grant::{
-        Fragment,
         slots::SlotIndex,
+        Fragment,
         GrantRef, //
     },
     units::{
@@ -114,8 +114,7 @@ impl GrantRun {
         if lent.lent == Lent::Yes {
             return Err(EBUSY);
         }
-        let fragment =
-            Fragment::new(reference, PageOffset::ZERO, length).ok_or(EINVAL)?;
+        let fragment = Fragment::new(reference, PageOffset::ZERO, length).ok_or(EINVAL)?;
         let page = match &mut lent.page {
             Some(page) => page,
             empty => empty.insert(Page::alloc_page(flags | __GFP_ZERO)?),

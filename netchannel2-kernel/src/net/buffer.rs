@@ -72,11 +72,7 @@ impl ReceiveBuffer {
     /// # Errors
     ///
     /// `EINVAL` if they are more than the packet has or the first page holds.
-    pub fn fill_prefix(
-        &mut self,
-        prefix: InlineLength,
-        fill: impl FnOnce(&mut [u8]),
-    ) -> Result {
+    pub fn fill_prefix(&mut self, prefix: InlineLength, fill: impl FnOnce(&mut [u8])) -> Result {
         let count = usize::from(prefix.get());
         let page = self.pages.iter().flatten().next().ok_or(EINVAL)?;
 
@@ -169,16 +165,20 @@ impl ReceiveBuffer {
         let mut rest = self.missing() as usize;
         let filled = self.filled;
 
-        self.pages.iter().flatten().enumerate().map(move |(at, page)| {
-            let (offset, room) = match at {
-                0 => (HEADROOM + filled, FIRST_PAGE_ROOM - filled),
-                _ => (0, PAGE_SIZE),
-            };
-            let length = rest.min(room);
+        self.pages
+            .iter()
+            .flatten()
+            .enumerate()
+            .map(move |(at, page)| {
+                let (offset, room) = match at {
+                    0 => (HEADROOM + filled, FIRST_PAGE_ROOM - filled),
+                    _ => (0, PAGE_SIZE),
+                };
+                let length = rest.min(room);
 
-            rest -= length;
-            (page, offset, length)
-        })
+                rest -= length;
+                (page, offset, length)
+            })
     }
 }
 

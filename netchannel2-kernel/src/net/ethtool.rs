@@ -50,8 +50,7 @@ pub(super) extern "C" fn strings<T: Operations>(
         return;
     }
     // SAFETY: The stack gives `sset_count()` names' worth of zeroed memory.
-    let names =
-        unsafe { core::slice::from_raw_parts_mut(data, T::STATISTICS.len() * NAME_SIZE) };
+    let names = unsafe { core::slice::from_raw_parts_mut(data, T::STATISTICS.len() * NAME_SIZE) };
 
     for (into, name) in names.chunks_exact_mut(NAME_SIZE).zip(T::STATISTICS) {
         copy(into, name.as_bytes());
@@ -76,7 +75,10 @@ fn copy(into: &mut [u8], from: &[u8]) {
     let room = into.len().saturating_sub(1);
     let bytes = from.iter().take(room).copied();
 
-    for (to, byte) in into.iter_mut().zip(Iterator::chain(bytes, core::iter::repeat(0))) {
+    for (to, byte) in into
+        .iter_mut()
+        .zip(Iterator::chain(bytes, core::iter::repeat(0)))
+    {
         *to = byte;
     }
 }

@@ -134,8 +134,12 @@ impl Skb {
     pub fn meta(&self) -> Result<PacketMeta> {
         let raw = self.as_raw();
         // SAFETY: By the type invariant, here and below.
-        let (size, kind) =
-            unsafe { (bindings::nc2_skb_gso_size(raw), bindings::nc2_skb_gso_type(raw)) };
+        let (size, kind) = unsafe {
+            (
+                bindings::nc2_skb_gso_size(raw),
+                bindings::nc2_skb_gso_type(raw),
+            )
+        };
         // SAFETY: As above.
         let partial = unsafe { bindings::nc2_skb_checksum_is_partial(raw) };
         let checksum = if partial {

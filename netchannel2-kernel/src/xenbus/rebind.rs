@@ -27,6 +27,9 @@ pub(super) unsafe fn hand_on(device: &ARef<Device>, module: &CStr) {
     if unsafe { bindings::device_attach(device.as_raw_device()) } != 1 {
         // SAFETY: `module` is a C string.
         let _ = unsafe { bindings::nc2_request_module_nowait(module.as_char_ptr()) };
-        dev_info!(device, "no driver takes the vif yet: waiting for {module:?}\n");
+        dev_info!(
+            device,
+            "no driver takes the vif yet: waiting for {module:?}\n"
+        );
     }
 }
