@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: GPL-2.0
+# Thin verbs over scripts/; each does by itself whatever set-up it needs.
+
+LAB := scripts/in-root python3 -B scripts/lab
+
+.PHONY: help setup modules tools demo shell bench check scenarios clean
+
+help:
+	@echo "make setup      everything that the lab needs, in a cache folder outside the tree"
+	@echo "make modules    the two modules for the stock kernel, checked against it"
+	@echo "make demo       Xen, dom0 and a guest under QEMU: traffic each way, beside the stock drivers"
+	@echo "make bench      the same for longer, alternating; also as JSON"
+	@echo "make shell      the lab with a guest, and you at dom0's prompt"
+	@echo "make check      every test there is"
+	@echo "make scenarios NAMES='…' VIF=ours|stock   only these lab scenarios (none: the list)"
+	@echo "make clean      what was built from this tree"
+
+setup:
+	@scripts/setup
+
+modules:
+	@scripts/setup stock-tree
+	@scripts/build-modules
+	@scripts/in-root scripts/check-drift
+
+tools:
+	@scripts/build-tools
+
+demo bench shell: modules tools
+	@scripts/setup images
+	@$(LAB)/$@.py $(ARGS)
+
+check:
+	@scripts/check
+
+scenarios: modules tools
+	@scripts/setup images
+	@$(LAB)/run.py $(if $(VIF),--vif $(VIF)) $(or $(NAMES),--list)
+
+clean:
+	@scripts/clean

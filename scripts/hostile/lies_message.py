@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: GPL-2.0 OR MIT
+"""Lies in messages that are not packets, and in what every message has."""
+
+import struct
+
+from lies import CLOSES, HARMLESS, add, lie
+from protocol import (
+    FINISH,
+    MAX_MESSAGE,
+    MIN_CREDIT_BYTES,
+    PACKET,
+    STATUS_OK,
+    finish,
+    packet,
+    pad,
+    set_max_packets,
+)
+
+PLENTY = 64 * MIN_CREDIT_BYTES
+
+
+# The first message.
+
+
+def _first(name, message, log, about, expect=CLOSES, then=None):
+    def greet(channel, _side):
+        channel.inn.arm()
+        channel.raw(message(channel))
+        if then is not None:
+            channel.raw(then)
+
+    add(name, about, expect, log, greet=greet)
+
+
+def _header(kind, size, flags=0):
+    return struct.pack("<BBHI", kind, flags, size, 0)
+
+
+_first("first-packet", lambda c: packet(c.host.who_has()), "message.type is 2: SET_MAX_PACKETS must come first",
+       "the first message is a packet")
+_first("first-finish", lambda c: finish([(0, STATUS_OK)]), "message.type is 3: SET_MAX_PACKETS must come first",
+       "the first message is a FINISH")
+_first("first-pad", lambda c: pad(64), "pad.size is 64: from offset 0", "the first message is a PAD")
+_first("credit-twice", lambda c: set_max_packets(64, PLENTY), "message.type is 1: SET_MAX_PACKETS came twice",
+       "SET_MAX_PACKETS comes twice", then=set_max_packets(64, PLENTY))
+_first("credit-0-packets", lambda c: set_max_packets(0, PLENTY), "set_max_packets.max_packets is 0: allows no packet",
+       "SET_MAX_PACKETS allows no packet")
+_first("credit-tiny-bytes", lambda c: set_max_packets(64, 65534), "set_max_packets.max_bytes is 65534: below 65535",
+       "SET_MAX_PACKETS allows less than one packet")
+_first("credit-reserved", lambda c: set_max_packets(64, PLENTY, reserved=7), "reserved field of message type 1 is 0x7",
+       "SET_MAX_PACKETS has its reserved field set")
+_first("credit-flags", lambda c: set_max_packets(64, PLENTY, flags=1), "message.flags is 0x1: not all known",
+       "SET_MAX_PACKETS has a flag")
+_first("credit-size-24", lambda c: set_max_packets(64, PLENTY, size=24) + bytes(8), "message.size is 24: its contents",
+       "SET_MAX_PACKETS is 24 bytes long")
+_first("credit-size-8", lambda c: _header(1, 8), "message.size is 8: its contents take 16 bytes",
+       "SET_MAX_PACKETS is 8 bytes long")
+_first("credit-huge", lambda c: set_max_packets(0xFFFFFFFF, 0xFFFFFFFF), None,
+       "SET_MAX_PACKETS allows more than there are ids", HARMLESS)
+_first("credit-one", lambda c: set_max_packets(1, MIN_CREDIT_BYTES), None,
+       "SET_MAX_PACKETS allows one packet at a time", HARMLESS)
+
+
+@lie("credit-late", HARMLESS, hook="greet")
+def credit_late(channel, _side):
+    """SET_MAX_PACKETS comes after five seconds."""
+    channel.inn.arm()
+    channel.run(5)
+    channel.greet()
+
+
+# What every message has.
+
+
+def _message(name, message, log, about, step=None):
+    def run(channel, _side):
+        channel.raw(message(channel), step)
+
+    add(name, about, CLOSES, log, run=run)
+
+
+def _sized(size):
+    return lambda channel: packet(channel.host.who_has(), size=size)
+
+
+for _size in (0, 4, 7, 12, 100):
+    _message(f"size-{_size}", _sized(_size), f"message.size is {_size}: not a multiple of 8",
+             f"a message says that it has {_size} bytes")
+for _size in (MAX_MESSAGE + 8, 65528):
+    _message(f"size-{_size}", _sized(_size), f"message.size is {_size}: not a multiple of 8 in 8..={MAX_MESSAGE}",
+             f"a message says that it has {_size} bytes")
+_message("size-beyond-produced", lambda c: packet(bytes(1000)), "message.size is 1032: only 64 bytes are produced",
+         "a message is longer than what is produced", step=64)
+for _kind in (0, 4, 128, 254):
+    _message(f"type-{_kind}", lambda c, kind=_kind: _header(kind, 16) + bytes(8), f"message.type is {_kind}: unknown",
+             f"a message has type {_kind}")
+
+
+def _at_end(name, leave, message, log, about, step=None):
+    """A message `leave` bytes before the end of the ring, or at its beginning for None."""
+
+    def run(channel, _side):
+        at = channel.out.size if leave is None else leave
+        reached = channel.advance_to_end(at)
+        octets = message(channel)
+        # Not `raw`, which would not let a message cross the end of the ring.
+        channel.out.raw(octets)
+        channel.out.produced += len(octets) if step is None else step
+        channel.out.publish()
+        channel.wires.notify()
+        return None if reached else f"{channel.out.to_end()} bytes before the end instead of {at}"
+
+    add(name, about, CLOSES, log, run=run, order=2)
+
+
+_at_end("message-wraps", 48, lambda c: packet(c.host.who_has()), "message.size is 96: the ring ends after 48 bytes",
+        "a message crosses the end of the ring")
+_at_end("pad-short", 64, lambda c: pad(56) + bytes(56), "pad.size is 56: from offset 16320 the ring ends after 64",
+        "a PAD ends before the ring")
+_at_end("pad-long", 64, lambda c: pad(72) + bytes(64), "pad.size is 72: from offset 16320 the ring ends after 64",
+        "a PAD ends after the ring")
+_at_end("pad-0", 64, lambda c: pad(0) + bytes(56), "pad.size is 0: from offset 16320", "a PAD has no size")
+_at_end("pad-at-start", None, lambda c: pad(64) + bytes(56), "pad.size is 64: from offset 0",
+        "a PAD is at the beginning of the ring")
+_at_end("pad-unproduced", 64, lambda c: pad(64), "message.size is 64: only 8 bytes are produced",
+        "a PAD is longer than what is produced", step=8)
+_at_end("pad-flags", 64, lambda c: pad(64, flags=1) + bytes(56), "message.flags is 0x1: not all known",
+        "a PAD has a flag")
+
+
+@lie("pad-honest", HARMLESS, order=2)
+def pad_honest(channel, _side):
+    """The ring is filled to each distance from its end, as an honest peer does."""
+    missed = [leave for leave in range(8, 257, 8) if not channel.advance_to_end(leave)]
+    return f"missed {missed}" if missed else None
+
+
+# FINISH.
+
+
+def _finish(name, message, log, about):
+    _message(f"finish-{name}", message, log, about)
+
+
+_finish("unknown", lambda c: finish([(255, STATUS_OK)]), "finish.id is 255: not outstanding",
+        "a packet is finished that was never sent")
+_finish("id-256", lambda c: finish([(256, STATUS_OK)]), "finish.id is 256", "a FINISH has an id beyond all")
+_finish("id-65535", lambda c: finish([(65535, STATUS_OK)]), "finish.id is 65535", "a FINISH has an inline packet's id")
+_finish("count-0", lambda c: finish([]), "finish.count is 0: not in 1..=64", "a FINISH has no entry")
+_finish("count-65", lambda c: finish([(0, STATUS_OK)], count=65), "finish.count is 65: not in 1..=64",
+        "a FINISH has more entries than it may")
+_finish("count-beyond-size", lambda c: finish([(0, STATUS_OK)], count=8), "message.size is 16: its contents take 40",
+        "a FINISH has more entries than bytes")
+_finish("count-below-size", lambda c: finish([(0, STATUS_OK)] * 8, count=1), "message.size is 40: its contents take 16",
+        "a FINISH has more bytes than entries")
+_finish("65-entries", lambda c: finish([(0, STATUS_OK)] * 65), "message.size is 272",
+        "a FINISH is longer than any may be")
+_finish("status", lambda c: finish([(0, 9)]), "finish.entry[0].status is 9: unknown", "a FINISH has an unknown status")
+_finish("reserved", lambda c: finish([(0, STATUS_OK)], reserved=1), "reserved field of message type 3 is 0x1",
+        "a FINISH has its reserved field set")
+_finish("entry-reserved", lambda c: finish([(0, STATUS_OK)], entry_reserved=2),
+        "reserved field of message type 3 is 0x2", "an entry of a FINISH has its reserved field set")
+_finish("padding", lambda c: finish([(0, STATUS_OK)], padding=3), "reserved field of message type 3 is 0x3",
+        "the padding of a FINISH is not zero")
+_finish("flags", lambda c: finish([(0, STATUS_OK)], flags=1), "message.flags is 0x1: not all known",
+        "a FINISH has a flag")
+_finish("size-8", lambda c: _header(FINISH, 8), "finish.count is 0", "a FINISH is a header alone")
+_message("packet-size-8", lambda c: _header(PACKET, 8), "message.size is 8: its contents take 32 bytes",
+         "a packet is a header alone")

@@ -1,0 +1,98 @@
+"""KUnit suites: the image that runs them, the results in a kernel log; run alone, under plain QEMU."""
+import pathlib
+import re
+import subprocess
+import sys
+
+import image
+import logscan
+from config import CACHE, INSIDE, KUNIT_KERNEL, KUNIT_MODULES
+
+# A case maps a page that is then revoked, which must be refused: the kernel says so.
+EXPECTED = re.compile(r"grant_table: WARNING: g\.e\. 0x[0-9a-f]+ still in use!")
+END = "kunit: end of the suites"
+MODULE = "netchannel2_kunit.ko"
+LIMIT = 300
+QEMU = ["qemu-system-x86_64", "-accel", "tcg", "-cpu", "max", "-smp", "1", "-m", "1024", "-display", "none", "-no-reboot",
+        "-nic", "none", "-serial", "stdio", "-monitor", "none"]
+
+
+def initramfs():
+    """A whole initramfs: busybox, the test module and an init."""
+    return image.archive({
+        "bin/busybox": image.file("/usr/bin/busybox", 0o755),
+        "init": image.file(INSIDE / "kunit-init", 0o755),
+        f"lab/{MODULE}": image.file(KUNIT_MODULES / MODULE),
+        # The kernel opens it for init before init can mount anything.
+        "dev/.keep": (0o644, b""),
+    })
+
+
+def results(log):
+    """Test cases in a kernel log: [(suite, case, "passed" | "failed" | "skipped")]."""
+    cases, pending = [], []
+    for line in log.splitlines():
+        line = re.sub(r"^\[ *\d+\.\d+\] ?", "", line).rstrip()
+        found = re.match(r"(\s*)(not ok|ok) \d+ -? ?(\S+)(.*)", line)
+        if not found:
+            continue
+        depth, verdict, name, rest = len(found[1]) // 4, found[2], found[3], found[4]
+        if depth == 1:
+            pending.append((name, "skipped" if "# SKIP" in rest else "passed" if verdict == "ok" else "failed"))
+        elif depth == 0:
+            # The kernel has suites of its own, which are not ours to count.
+            cases += [(name, case, state) for case, state in pending if name.startswith("netchannel2")]
+            pending = []
+    return cases + [("unfinished", case, state) for case, state in pending]
+
+
+def judge(log):
+    """(cases, problems) of a log."""
+    cases = results(log)
+    problems = [f"{source}: {line}" for source, line in logscan.scan({"kunit kernel": log}, [EXPECTED])]
+    if END not in log:
+        problems.append("the suites did not come to their end")
+    if "kunit: cannot" in log:
+        problems += [line for line in log.splitlines() if "kunit: cannot" in line]
+    if not cases:
+        problems.append("no suite ran")
+    return cases, problems
+
+
+def run_alone():
+    """Boots the KUnit kernel under plain QEMU; returns its console."""
+    folder = CACHE / "runs"
+    folder.mkdir(exist_ok=True)
+    ramdisk = folder / "kunit.img"
+    ramdisk.write_bytes(initramfs())
+    try:
+        done = subprocess.run([*QEMU, "-kernel", str(KUNIT_KERNEL), "-initrd", str(ramdisk),
+                               "-append", "console=ttyS0 panic=-1 rdinit=/init"],
+                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, timeout=LIMIT)
+        log = done.stdout
+    except subprocess.TimeoutExpired as expired:
+        log = (expired.stdout or b"") + b"\nnot done in time\n"
+    log = log.decode(errors="replace").replace("\r", "")
+    pathlib.Path(folder / "kunit.log").write_text(log)
+    return log
+
+
+def main():
+    cases, problems = judge(run_alone())
+    print("KTAP version 1")
+    print(f"1..{len(cases) + 1}")
+    for number, (suite, case, state) in enumerate(cases, 1):
+        print(f"{'not ok' if state == 'failed' else 'ok'} {number} {suite}.{case}{' # SKIP' if state == 'skipped' else ''}")
+    for problem in problems:
+        print(f"# {problem}")
+    print(f"{'not ok' if problems else 'ok'} {len(cases) + 1} kunit kernel and its log")
+    count = {word: sum(state == word for *_, state in cases) for word in ("passed", "failed", "skipped")}
+    count["failed" if problems else "passed"] += 1
+    if problems:
+        print(f"# the whole log: {CACHE}/runs/kunit.log")
+    print(f"{count['passed']} passed, {count['failed']} failed, {count['skipped']} skipped")
+    sys.exit(1 if count["failed"] else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,151 @@
+#!/usr/bin/env python3
+"""Runs lab scenarios: run.py [--vif ours|stock] [--list] [NAME…]
+
+Boots the machine once for all of them. A scenario fails when it raises, when a limit passes, or when any kernel
+printed a line that `logscan` knows as bad. Everything is kept under $CACHE/runs/.
+"""
+import argparse
+import importlib
+import os
+import pathlib
+import signal
+import sys
+import time
+import traceback
+
+import leaks  # noqa: F401  (imported here so that an error in it ends the run before a boot)
+import logscan
+import report
+import scenario
+from config import CACHE
+from hosts import have_modules
+from lab import Lab, Skip
+from machine import LabError
+
+KEPT_RUNS = 10
+
+
+def main():
+    options = arguments()
+    for path in sorted((pathlib.Path(__file__).parent / "scenarios").glob("*.py")):
+        importlib.import_module(f"scenarios.{path.stem}")
+    chosen = [entry for entry in scenario.ALL if wanted(entry, options)]
+    if options.list:
+        print("\n".join(f"{entry.name:24} {entry.summary}" for entry in chosen))
+        return
+    if unknown := set(options.names) - {entry.name for entry in scenario.ALL}:
+        sys.exit(f"no scenario is called {', '.join(sorted(unknown))}; --list names them")
+    folder = new_run_folder()
+    results = report.Report(folder / "results.ktap")
+    results.start(len(chosen))
+    results.note(f"vif: {options.vif}; logs: {folder}")
+    run_all(chosen, options, folder, results)
+    sys.exit(0 if results.end() else 1)
+
+
+def arguments():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--vif", choices=("ours", "stock"), default="ours" if have_modules() else "stock")
+    parser.add_argument("--list", action="store_true")
+    parser.add_argument("--repeat", type=int, default=1, help="run the chosen scenarios so many times")
+    parser.add_argument("names", nargs="*", metavar="NAME")
+    return parser.parse_args()
+
+
+def wanted(entry, options):
+    return entry.name in options.names if options.names else options.vif in entry.kinds and not entry.by_name_only
+
+
+def run_all(chosen, options, folder, results):
+    lab, boots = None, 0
+    for entry in chosen * options.repeat:
+        if lab is None:
+            boots += 1
+            try:
+                lab = Lab(folder / f"boot{boots}", options.vif)
+                results.note(f"dom0 up after {lab.machine.boot_seconds:.1f} s")
+            except LabError as error:
+                results.result(entry.name, str(error))
+                if boots >= 3:
+                    sys.exit("the machine does not boot")
+                continue
+        run_one(lab, entry, folder / f"{results.passed + results.failed + results.skipped + 1:02}-{entry.name}", results)
+        if lab.machine.lost.is_set() or not answers(lab):
+            results.note("the machine is gone or hangs: the next scenario gets a new one")
+            lab.machine.kill()
+            lab = None
+    if lab:
+        lab.machine.power_off()
+
+
+def run_one(lab, entry, folder, results):
+    marks, console, start = lab.machine.marks(), lab.machine.console_size(), time.monotonic()
+    lab.record.clear()
+    lab.expected.clear()
+    problem = skip = None
+    parts = []
+    try:
+        with limit(entry.seconds):
+            parts = entry.function(lab) or []
+    except Skip as reason:
+        skip = str(reason)
+    except LabError as error:
+        problem = str(error)
+    except Exception:
+        problem = traceback.format_exc()
+    try:
+        with limit(120):
+            lab.tidy()
+    except Exception as error:
+        problem = problem or f"tidying up: {error}"
+    time.sleep(0.3)  # the log streams lag behind the commands by this much
+    logs = lab.machine.since(marks)
+    bad = logscan.scan({**logs, "xen": "\n".join(l for l in lab.machine.console(console).splitlines() if "(XEN)" in l)}, lab.expected)
+    if bad:
+        lines = "\n".join(f"{source}: {line}" for source, line in bad[:20])
+        problem = f"{problem or 'the scenario itself passed'}\na kernel printed:\n{lines}"
+        skip = None
+    report.keep(folder, logs, lab.machine.console(console), lab.record)
+    if problem and "--- last lines" not in problem:
+        problem += "\n" + lab.machine.tails()
+    for name, state in parts:
+        results.result(f"{entry.name}: {name}", "failed in the guest" if state == "failed" else None, "by itself" if state == "skipped" else None)
+    results.result(entry.name, problem and f"{problem}\nlogs: {folder}", skip, time.monotonic() - start)
+
+
+class limit:
+    """Ends what hangs: raises LabError in the main thread after `seconds`."""
+
+    def __init__(self, seconds):
+        self.seconds = seconds
+
+    def __enter__(self):
+        signal.signal(signal.SIGALRM, self.expire)
+        signal.setitimer(signal.ITIMER_REAL, self.seconds)
+
+    def expire(self, *_):
+        raise LabError(f"not done within {self.seconds} s")
+
+    def __exit__(self, *_):
+        signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+def answers(lab):
+    try:
+        return lab.machine.ask("run", 15, command="true")["code"] == 0
+    except (LabError, OSError):
+        return False
+
+
+def new_run_folder():
+    runs = CACHE / "runs"
+    runs.mkdir(exist_ok=True)
+    for old in sorted(path for path in runs.iterdir() if path.is_dir() and not path.is_symlink())[:-KEPT_RUNS]:
+        os.system(f"rm -rf '{old}'")
+    folder = runs / time.strftime("%m%d-%H%M%S")
+    folder.mkdir()
+    return folder
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,24 @@
+"""How a scenario is declared: `@scenario("name", …)` above a function that takes a `Lab`."""
+import dataclasses
+import typing
+
+ALL = []
+
+
+@dataclasses.dataclass
+class Scenario:
+    name: str
+    summary: str
+    function: typing.Callable
+    kinds: tuple
+    seconds: int
+    by_name_only: bool
+
+
+def scenario(name, kinds=("ours", "stock"), seconds=120, by_name_only=False):
+    """`kinds`: the vifs with which it makes sense; `seconds`: its limit."""
+    def register(function):
+        summary = (function.__doc__ or "").strip().split("\n")[0]
+        ALL.append(Scenario(name, summary, function, kinds, seconds, by_name_only))
+        return function
+    return register

@@ -1,0 +1,70 @@
+"""Beside, under and instead of the stock drivers; other kinds of guest."""
+from config import STOCK_BACK, STOCK_FRONT
+from hosts import vif
+from scenario import scenario
+
+
+def both_ways(lab, guest, net=0, seconds=2):
+    traffic = lab.traffic(guest, net)
+    for client, server, address in traffic.directions():
+        traffic.check(client, server, address, "tcp", f"--dir both --seconds {seconds}")
+
+
+@scenario("stock_and_ours", kinds=("ours",), seconds=240)
+def stock_and_ours(lab):
+    """One guest with a stock vif and one of ours: both carry traffic at once."""
+    guest = lab.new_guest("both", 25, vifs=[vif(0, 25, "vif-bridge"), vif(1, 25, lab.script)])
+    for net, driver in ((0, "vif"), (1, lab.back_name)):
+        guest.wait_link(net)
+        found = lab.dom0.driver_of(guest.vif(net))
+        lab.expect(found == driver, f"{guest.vif(net)} belongs to {found}, not to {driver}")
+    with lab.traffic(guest, 0):
+        both_ways(lab, guest, 1)
+    with lab.traffic(guest, 1):
+        both_ways(lab, guest, 0)
+
+
+@scenario("guest_without_module", kinds=("ours",), seconds=240)
+def guest_without_module(lab):
+    """An opted-in vif of a guest that only has xen-netfront is handed to xen-netback and works."""
+    guest = lab.new_guest("classic", 26, drivers=[STOCK_FRONT])
+    guest.wait_link()
+    found = lab.dom0.driver_of(guest.vif())
+    lab.expect(found == "vif", f"{guest.vif()} belongs to {found}, not to xen-netback")
+    both_ways(lab, guest)
+
+
+@scenario("host_without_module", kinds=("ours",), seconds=240)
+def host_without_module(lab):
+    """A guest with our module on a host without it: xen-netfront takes the vif and works."""
+    lab.no_standing_guest()
+    lab.dom0.load(STOCK_BACK)
+    try:
+        guest = lab.new_guest("modern", 27, vifs=[vif(0, 27, "vif-bridge")])
+        guest.wait_link()
+        found = guest.driver_of(guest.link())
+        lab.expect(found == "vif", f"the guest's device belongs to {found}, not to xen-netfront")
+        both_ways(lab, guest)
+        guest.destroy()
+    finally:
+        lab.tidy()
+        lab.dom0.load(*lab.back_drivers())
+
+
+@scenario("pvh", seconds=240)
+def pvh(lab):
+    """A PVH guest connects and carries traffic."""
+    guest = lab.new_guest("pvh", 28, kind="pvh")
+    guest.wait_link()
+    lab.expect(guest.driver_of(guest.link()) == lab.front_name, "another driver has the PVH guest's device")
+    both_ways(lab, guest)
+
+
+@scenario("two_guests", seconds=300)
+def two_guests(lab):
+    """Two guests exchange packets through the bridge."""
+    first = lab.guest()
+    second = lab.new_guest("second", 29)
+    second.wait_link()
+    first.run(f"ping -q -c 3 -i 0.2 {second.address()}")
+    lab.traffic(second).check(first, second, second.address(), "tcp", "--dir both --seconds 2")

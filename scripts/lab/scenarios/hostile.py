@@ -1,0 +1,197 @@
+"""Hostile peers from scripts/hostile tell their lies to the drivers under test."""
+import contextlib
+import io
+import json
+import os
+import re
+import tarfile
+import time
+
+import logscan
+from config import FRONT, REPO
+from hosts import vif
+from machine import LabError
+from scenario import scenario
+
+SOURCE = REPO / "scripts/hostile"
+FOLDER = "/run/hostile"
+# A few lies at a time, so that what a log gains belongs to few.
+BATCH = 8
+# Seconds for one lie under emulation beside a build; most take three.
+LIE_LIMIT = 90
+
+# What Xen says of the references that the liars make up, and Linux of pages that a liar holds on to: it is their doing.
+EXPECTED = re.compile(r"\(XEN\).*grant_table\.c.*(Bad|bad) (grant )?ref|\(XEN\).*grant_table\.c.*Bad (flags|handle|frame)"
+                      r"|deferring g\.e\. ")
+
+
+@scenario("hostile_self", kinds=("ours", "stock"), seconds=300)
+def hostile_self(lab):
+    """The hostile frontend and the hostile backend, both behaving, carry pings between each other."""
+    with liar_guest(lab, "liar", vifs=[]) as guest, no_backends(lab):
+        guest.run("/hostile/run --list >/dev/null", 120)
+        back = lab.dom0.start(tell("back", ["honest"], f"--domain {guest.domain} --seconds 50"), 180)
+        guest.wait_until("ls /sys/bus/xen/devices | grep -q vif-1", 30)
+        options = "--handle 1 --own-ip 10.0.119.1 --peer-ip 10.0.119.254 --seconds 12"
+        front = results(guest.run(f"/hostile/run front honest {options}", 120, check=False))
+        back = results(back.wait(check=False))
+        for result in (*front, *back):
+            lab.expect(result["small"] and result["large"], f"no pings: {result}")
+        lab.expect(front[0]["ok"], f"the frontend's side: {front}")
+
+
+@scenario("hostile_front", kinds=("ours",), seconds=3600)
+def hostile_front(lab):
+    """A hostile frontend in a guest: netchannel2_back ends the channel, or only the packet, and says why once."""
+    network = [vif(0, 41, "vif-netchannel2")]
+    with liar_guest(lab, "liar", vifs=network) as guest:
+        honest = results(guest.run(f"/hostile/run front honest {address(guest)} --seconds 5", 120, check=False))
+        lab.expect(honest[0]["ok"], f"the backend does not even work with an honest peer: {honest}")
+        problems = []
+        for batch in batches(table(lab, "front")):
+            check_batch(lab, batch, "dom0", problems,
+                        lambda names: guest.run(f"/hostile/run front {names} {address(guest)}",
+                                                LIE_LIMIT * len(names.split()), check=False))
+            if any(one["spends_device"] for one in batch):
+                renew(lab, guest, network[0])
+        lab.expect(not problems, f"{len(problems)} lies:\n" + "\n".join(problems))
+
+
+@scenario("hostile_back", kinds=("ours",), seconds=3600)
+def hostile_back(lab):
+    """A hostile backend in dom0: netchannel2_front closes its device, or goes on, and says why once."""
+    install(lab)
+    lab.no_standing_guest()
+    with no_backends(lab):
+        guest = lab.new_guest("prey", 42, vifs=[], drivers=[FRONT])
+        options = f"--domain {guest.domain}"
+        honest = results(lab.dom0.run(tell("back", ["honest"], f"{options} --seconds 5"), 120, check=False))
+        lab.expect(honest[0]["ok"], f"the frontend does not even work with an honest peer: {honest}")
+        problems = []
+        for batch in batches(table(lab, "back")):
+            check_batch(lab, batch, guest.name, problems,
+                        lambda names: lab.dom0.run(tell("back", names.split(), options),
+                                                   LIE_LIMIT * len(names.split()), check=False))
+            lab.expect(guest.run("true", check=False).ok, f"the guest is gone after {[one['name'] for one in batch]}")
+        lab.expect(not problems, f"{len(problems)} lies:\n" + "\n".join(problems))
+
+
+def install(lab):
+    """Puts the programs into dom0."""
+    data = io.BytesIO()
+    with tarfile.open(fileobj=data, mode="w:gz") as tar:
+        for path in sorted(SOURCE.glob("*.py")):
+            tar.add(path, arcname=path.name)
+    lab.dom0.put("/run/hostile.tar.gz", data.getvalue())
+    lab.dom0.run(f"mkdir -p {FOLDER} && tar -xzf /run/hostile.tar.gz -C {FOLDER}")
+    if not any(known is EXPECTED for known in logscan.KNOWN):
+        logscan.KNOWN.append(EXPECTED)
+
+
+@contextlib.contextmanager
+def liar_guest(lab, name, vifs):
+    """A guest without network driver whose image has the hostile programs."""
+    install(lab)
+    image = f"/run/{name}.img"
+    # An archive that is appended starts at a multiple of four.
+    lab.dom0.run(f"python3 {FOLDER}/bundle.py /run/hostile.cpio && cp /lab/guest.img {image} && "
+                 f"truncate -s %4 {image} && cat /run/hostile.cpio >>{image} && rm /run/hostile.cpio", 120)
+    guest = lab.new_guest(name, 41, vifs=vifs, drivers=["xen-evtchn"], ramdisk=image)
+    try:
+        yield guest
+    finally:
+        lab.dom0.run(f"rm -f {image}", check=False)
+
+
+@contextlib.contextmanager
+def no_backends(lab):
+    """dom0 without any driver for vifs, whose file is out of udev's reach."""
+    lab.no_standing_guest()
+    lab.dom0.load()
+    file = lab.dom0.output("find /usr/lib/modules -name 'xen-netback.ko*'")
+    lab.dom0.run(f"mv {file} {file}.hidden")
+    try:
+        yield
+    finally:
+        lab.tidy()
+        lab.dom0.run(f"mv {file}.hidden {file}")
+        lab.dom0.load(*lab.back_drivers())
+
+
+def tell(role, names, options):
+    return f"python3 {FOLDER}/main.py {role} {' '.join(names)} {options}"
+
+
+def table(lab, role):
+    """The lies of a role, those that spend the device last; NC2_LIES names the only ones to tell."""
+    only = os.environ.get("NC2_LIES", "").split()
+    lies = [json.loads(line) for line in lab.dom0.output(f"python3 {FOLDER}/main.py {role} --list").splitlines()]
+    return [lie for lie in lies if not only or lie["name"] in only]
+
+
+def batches(lies):
+    """Groups the lies; one that spends the device is alone."""
+    group = []
+    for lie in lies:
+        if lie["spends_device"]:
+            if group:
+                yield group
+            group = []
+            yield [lie]
+            continue
+        group.append(lie)
+        if len(group) == BATCH:
+            yield group
+            group = []
+    if group:
+        yield group
+
+
+def address(guest):
+    return f"--own-ip {guest.address()} --peer-ip 10.0.0.1 --handle {handle(guest)}"
+
+
+def handle(guest):
+    """The number of the guest's vif, which is another one after each attaching."""
+    return guest.dom0.output(f"xenstore-list /local/domain/{guest.domain}/device/vif | tail -n 1") or "0"
+
+
+def renew(lab, guest, line):
+    """A fresh device in place of one whose backend is gone."""
+    guest.dom0.run(f"xl network-detach {guest.name} {handle(guest)}", 60, check=False)
+    guest.attach(line)
+    guest.wait_until("ls /sys/bus/xen/devices | grep -q vif", 30)
+
+
+def results(command):
+    """The JSON lines of a command."""
+    lines = [line for line in command.out.splitlines() if line.startswith("{")]
+    if not lines:
+        raise LabError(f"{command.where}: `{command.command}` ended with {command.code} and no result\n{command.out}{command.err}")
+    return [json.loads(line) for line in lines]
+
+
+def check_batch(lab, batch, source, problems, run):
+    """Tells the lies of a batch, and holds the log of the driver under test against what they should make it say."""
+    before = len(lab.machine.logs[source])
+    found = {}
+    command = run(" ".join(lie["name"] for lie in batch))
+    with contextlib.suppress(LabError):
+        found = {result["lie"]: result for result in results(command)}
+    time.sleep(0.5)
+    log = lab.machine.logs[source][before:]
+    at = 0
+    for lie in batch:
+        result = found.get(lie["name"])
+        if result is None:
+            problems.append(f"{lie['name']}: no result ({command.code}): {command.out[-300:]}{command.err[-300:]}")
+            continue
+        if not result["ok"]:
+            problems.append(f"{lie['name']}: {json.dumps(result)}")
+        if lie["log"] and result.get("outcome") in ("closed", "declined"):
+            # In the order in which they were told: each has its own line, behind those of the lies before it.
+            place = log.find(lie["log"], at)
+            if place < 0:
+                problems.append(f"{lie['name']}: {source} did not say {lie['log']!r}")
+            else:
+                at = place + len(lie["log"])

@@ -1,0 +1,102 @@
+"""Drivers, devices and guests come and go under traffic; nothing stays behind."""
+import re
+import time
+
+from hosts import load_command, unload_command, vif
+from scenario import scenario
+
+ROUNDS = 20
+KILLS = 10
+
+
+@scenario("reload_front", kinds=("ours",), seconds=600)
+def reload_front(lab):
+    """The guest's driver is removed and loaded again under traffic, 20 times. (The stock one stays in use.)"""
+    guest = lab.new_guest("reload", 21)
+    guest.wait_link()
+    traffic = lab.traffic(guest)
+    with lab.no_leaks(), traffic:
+        for _ in range(ROUNDS):
+            guest.run(f"{unload_command(lab.front)} && {load_command(lab.front)}")
+            traffic.recovers()
+
+
+@scenario("reload_back", kinds=("ours",), seconds=600)
+def reload_back(lab):
+    """dom0's driver is removed and loaded again under traffic, 20 times. (The stock frontend does not come back.)"""
+    lab.no_standing_guest()
+    guest = lab.new_guest("reload", 22)
+    guest.wait_link()
+    traffic = lab.traffic(guest)
+    with lab.no_leaks(), traffic:
+        for _ in range(ROUNDS):
+            lab.dom0.run(f"{unload_command(lab.back)} && {load_command(lab.back)}")
+            lab.wait_bridged(guest)
+            traffic.recovers()
+    guest.destroy()
+    lab.dom0.load(*lab.back_drivers())
+
+
+@scenario("attach_detach", seconds=600)
+def attach_detach(lab):
+    """A second device is attached and detached under traffic, 20 times."""
+    guest = lab.guest()
+    traffic = lab.traffic(guest, net=1)
+    with lab.no_leaks():
+        for _ in range(ROUNDS):
+            guest.attach(vif(1, guest.host, lab.script))
+            guest.wait_link(1)
+            with traffic:
+                time.sleep(0.5)
+                guest.detach(int(lab.dom0.output(f"xl network-list {guest.name} | tail -n 1").split()[0]))
+            lab.dom0.wait_until(f"! ip link show {guest.vif(1)} 2>/dev/null", 20)
+    guest.wait_link()
+
+
+@scenario("kill", seconds=900)
+def kill(lab):
+    """A guest is destroyed under traffic, 10 times."""
+    lab.no_standing_guest()
+    with lab.no_leaks():
+        for _ in range(KILLS):
+            guest = lab.new_guest("victim", 23, memory=256)
+            guest.wait_link()
+            with lab.traffic(guest):
+                time.sleep(1)
+                guest.destroy()
+            lab.guests.remove(guest)
+
+
+@scenario("pause", seconds=240)
+def pause(lab):
+    """A guest stands still for 20 s under traffic from dom0, and goes on."""
+    # From the stack's watchdog the backend learns that the guest takes nothing, and switches the carrier off.
+    lab.expected.append(re.compile(r"netchannel2_back .* NETDEV WATCHDOG: .* timed out"))
+    guest = lab.guest()
+    traffic = lab.traffic(guest)
+    with traffic:
+        lab.dom0.run(f"xl pause {guest.name}")
+        time.sleep(20)
+        lab.dom0.run("true")
+        lab.dom0.run(f"xl unpause {guest.name}")
+        traffic.recovers()
+    traffic.check(lab.dom0, guest, traffic.there, "tcp", "--dir both --seconds 1")
+
+
+@scenario("save_restore", seconds=300)
+def save_restore(lab):
+    """A guest is saved to a file, restored from it, and has its network again."""
+    guest = lab.new_guest("saved", 24, memory=256)
+    guest.wait_link()
+    before = lab.traffic(guest)
+    before.check(lab.dom0, guest, before.there, "tcp", "--dir both --seconds 1")
+    for _ in range(2):
+        lab.dom0.run(f"xl save {guest.name} /run/saved.img", 120)
+        lab.dom0.run("xl restore /run/saved.img", 120)
+        guest.domain = int(lab.dom0.output(f"xl domid {guest.name}"))
+        guest.wait_agent()
+        guest.wait_link()
+    lab.expect(guest.driver_of(guest.link()) == lab.front_name, "another driver has the device after restore")
+    after = lab.traffic(guest)
+    after.check(lab.dom0, guest, after.there, "tcp", "--dir both --seconds 1")
+    lab.dom0.run("rm -f /run/saved.img")

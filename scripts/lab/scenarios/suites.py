@@ -1,0 +1,23 @@
+"""KUnit suites in a Xen guest, where hypercalls, grants and event channels are real."""
+import kunit
+from machine import LabError
+from scenario import scenario
+from lab import Skip
+
+LIMIT = 120
+
+
+@scenario("kunit_guest", kinds=("ours",), seconds=240)
+def kunit_guest(lab):
+    """The KUnit kernel as a PV guest runs the same suites; those that need Xen do not skip there."""
+    if not lab.dom0.run("test -f /lab/kunit.img", check=False).ok:
+        raise Skip("the KUnit kernel or its test module is not built")
+    lab.expected.append(kunit.EXPECTED)
+    guest = lab.new_guest("kunit", 30, vifs=[], create=False, kernel="/lab/kunit-vmlinuz", ramdisk="/lab/kunit.img",
+                          options="loglevel=8")  # KTAP is what printk calls information
+    guest.create(ready=False)
+    lab.machine.wait_for_log(guest.name, kunit.END, LIMIT)
+    cases, problems = kunit.judge(lab.machine.logs[guest.name])
+    if problems:
+        raise LabError("\n".join(problems))
+    return [(f"{suite}.{case}", state) for suite, case, state in cases]
