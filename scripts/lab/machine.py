@@ -1,6 +1,8 @@
 """One QEMU with Xen and dom0: power on, the control channel, the logs, power off."""
 import collections
 import ctypes
+import fcntl
+import functools
 import itertools
 import json
 import os
@@ -12,7 +14,7 @@ import threading
 import time
 
 import image
-from config import BOOT_LIMIT, COMMAND_LIMIT, IMAGES
+from config import BOOT_LIMIT, CACHE, COMMAND_LIMIT, IMAGES
 
 
 class LabError(Exception):
@@ -22,6 +24,21 @@ class LabError(Exception):
 # rdtscp=off: Xen stops PVH guests otherwise. xsave=off: with two guests on one processor each finds the other's SIMD
 # registers in its own otherwise, so that programs crash and checksums go wrong without any network driver in play.
 CPU = "max,rdtscp=off,xsave=off"
+
+
+@functools.cache
+def take_turn():
+    """Waits until no other lab of this user runs: two at once on two cores make each other's limits pass.
+
+    The turn lasts until this program ends.
+    """
+    turn = open(CACHE / "lab.lock", "w")
+    try:
+        fcntl.flock(turn, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        print("# waiting for another lab on this machine to end", flush=True)
+        fcntl.flock(turn, fcntl.LOCK_EX)
+    return turn
 
 
 class Machine:
@@ -37,6 +54,7 @@ class Machine:
         self.ready = threading.Event()
         self.lost = threading.Event()
         folder.mkdir(parents=True, exist_ok=True)
+        take_turn()
         self.started = time.monotonic()
         ramdisk = folder / "dom0.img"
         image.write_dom0_image(ramdisk, extra_files or {})

@@ -40,7 +40,7 @@ def hostile_self(lab):
         lab.expect(front[0]["ok"], f"the frontend's side: {front}")
 
 
-@scenario("hostile_front", kinds=("ours",), seconds=3600)
+@scenario("hostile_front", kinds=("ours",), seconds=3600, by_name_only=True)
 def hostile_front(lab):
     """A hostile frontend in a guest: netchannel2_back ends the channel, or only the packet, and says why once."""
     network = [vif(0, 41, "vif-netchannel2")]
@@ -57,7 +57,7 @@ def hostile_front(lab):
         lab.expect(not problems, f"{len(problems)} lies:\n" + "\n".join(problems))
 
 
-@scenario("hostile_back", kinds=("ours",), seconds=3600)
+@scenario("hostile_back", kinds=("ours",), seconds=3600, by_name_only=True)
 def hostile_back(lab):
     """A hostile backend in dom0: netchannel2_front closes its device, or goes on, and says why once."""
     install(lab)
