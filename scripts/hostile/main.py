@@ -6,6 +6,7 @@ for the line's `log`.
 """
 
 import argparse
+import copy
 import json
 import sys
 
@@ -57,6 +58,19 @@ def chosen(arguments, table):
     return [table[name] for name in arguments.lies]
 
 
+def stages(arguments, told):
+    """Pairs each lie with its options: a backend makes a device with another number for each.
+
+    A guest takes its time to let go of a device; one that comes back meanwhile would be taken for the old one.
+    """
+    for index, one in enumerate(told):
+        options = copy.copy(arguments)
+        if arguments.role == "back":
+            options.handle = (arguments.handle or 1) + index
+        fill_in(options)
+        yield one, options
+
+
 def main():
     """Runs the command line and returns the exit status."""
     arguments = options().parse_args()
@@ -69,12 +83,12 @@ def main():
         return 0
     if arguments.role is None or not arguments.lies:
         options().error("say who lies, and what: front|back LIE…")
-    fill_in(arguments)
     role = SIDES[arguments.role]
     if arguments.lies == ["honest"]:
+        fill_in(arguments)
         results = (honest(role, arguments),)
     else:
-        results = (perform(role, arguments, one) for one in chosen(arguments, table))
+        results = (perform(role, options, one) for one, options in stages(arguments, chosen(arguments, table)))
     failed = 0
     for result in results:
         print(json.dumps(result), flush=True)

@@ -68,10 +68,12 @@ def hostile_back(lab):
         honest = results(lab.dom0.run(tell("back", ["honest"], f"{options} --seconds 5"), 120, check=False))
         lab.expect(honest[0]["ok"], f"the frontend does not even work with an honest peer: {honest}")
         problems = []
-        for batch in batches(table(lab, "back")):
+        for number, batch in enumerate(batches(table(lab, "back"))):
+            # Each lie has a device of its own, with a number that has not been used for long: see main.py.
+            numbered = f"{options} --handle {1 + number * BATCH % 240}"
             check_batch(lab, batch, guest.name, problems,
-                        lambda names: lab.dom0.run(tell("back", names.split(), options),
-                                                   LIE_LIMIT * len(names.split()), check=False))
+                        lambda names, numbered=numbered: lab.dom0.run(tell("back", names.split(), numbered),
+                                                                      LIE_LIMIT * len(names.split()), check=False))
             lab.expect(guest.run("true", check=False).ok, f"the guest is gone after {[one['name'] for one in batch]}")
         lab.expect(not problems, f"{len(problems)} lies:\n" + "\n".join(problems))
 

@@ -322,7 +322,7 @@ fn fresh_seed() -> u64 {
     let now = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();
-    now.as_secs() << 32 ^ u64::from(now.subsec_nanos()) << 12 ^ u64::from(std::process::id())
+    (now.as_secs() << 32) ^ (u64::from(now.subsec_nanos()) << 12) ^ u64::from(std::process::id())
 }
 
 #[cfg(test)]
