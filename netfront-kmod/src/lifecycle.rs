@@ -70,6 +70,8 @@ pub(crate) struct Life {
     link: Option<Link<Vif>>,
     registration: Option<Registration<Vif>>,
     breaches: Breaches,
+    /// The backend has been in another state since it was answered: an offer is a new one then.
+    has_moved: bool,
     /// The device is being given to the next driver.
     handing_on: bool,
 }
@@ -108,8 +110,11 @@ pub(crate) fn backend_changed(vif: &Arc<Vif>, state: XenbusState) -> Afterwards 
         return Afterwards::Stay;
     }
 
+    life.has_moved |= state != XenbusState::InitWait;
     match frontend(phase, state) {
         FrontendAction::Nothing => {}
+        // The same offer once more: watches fire twice, and the backend has not read the answer.
+        FrontendAction::Reconnect if !life.has_moved => {}
         FrontendAction::Connect => return offered(vif, &mut life),
         FrontendAction::Reopen | FrontendAction::Reconnect => {
             disconnect(&mut life);
@@ -201,6 +206,7 @@ fn offered(vif: &Arc<Vif>, life: &mut Life) -> Afterwards {
     match connect(vif, life) {
         Ok(link) => {
             life.link = Some(link);
+            life.has_moved = false;
             enter(vif, life, Phase::Connected);
             dev_info!(vif.device, "connected\n");
         }
