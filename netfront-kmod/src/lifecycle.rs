@@ -125,11 +125,17 @@ pub(crate) fn backend_changed(vif: &Arc<Vif>, state: XenbusState) -> Afterwards 
             drop(life);
             // Not under the lock: this takes the network's own.
             vif.netdev.notify_peers();
+            return Afterwards::Stay;
         }
-        FrontendAction::Disconnect => {
-            disconnect(&mut life);
+        // The rings stay until the backend has let go of them, which it does when it sees this.
+        FrontendAction::Disconnect if state == XenbusState::Closing => {
+            vif.netdev.set_carrier(Carrier::Off);
             enter(vif, &mut life, Phase::Closed);
         }
+        FrontendAction::Disconnect => enter(vif, &mut life, Phase::Closed),
+    }
+    if matches!(state, XenbusState::Closed | XenbusState::Unknown) {
+        disconnect(&mut life);
     }
     Afterwards::Stay
 }
