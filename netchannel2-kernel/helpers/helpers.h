@@ -56,7 +56,6 @@ bool nc2_napi_schedule(struct napi_struct *napi);
 void nc2_napi_gro_receive(struct napi_struct *napi, struct sk_buff *skb);
 void nc2_netif_stop_subqueue(struct net_device *dev, u16 queue);
 void nc2_netif_wake_subqueue(struct net_device *dev, u16 queue);
-bool nc2_netif_subqueue_stopped(const struct net_device *dev, u16 queue);
 bool nc2_netif_running(const struct net_device *dev);
 bool nc2_netdev_xmit_more(void);
 void nc2_dstats_rx_add(struct net_device *dev, unsigned int length);

@@ -69,11 +69,6 @@ void nc2_netif_wake_subqueue(struct net_device *dev, u16 queue)
 	netif_wake_subqueue(dev, queue);
 }
 
-bool nc2_netif_subqueue_stopped(const struct net_device *dev, u16 queue)
-{
-	return __netif_subqueue_stopped(dev, queue);
-}
-
 bool nc2_netif_running(const struct net_device *dev)
 {
 	return netif_running(dev);

@@ -8,7 +8,7 @@
 //!
 //! | module | subject |
 //! |---|---|
-//! | [`xenbus`] | drivers, devices, xenstore, transactions, watches |
+//! | [`xenbus`] | drivers, devices, xenstore, transactions, events for user space |
 //! | [`event`] | event channels with late EOI |
 //! | [`grant`] | granting pages, revoking, mapping, batched copies |
 //! | [`ring`] | the shared memory of one queue, from either side |

@@ -68,11 +68,6 @@ impl<T> CopyBatch<T> {
             && self.operations.len() + operations <= self.operations.capacity()
     }
 
-    /// Whether nothing waits.
-    pub fn is_empty(&self) -> bool {
-        self.packets.is_empty()
-    }
-
     /// Adds the copies that fill `buffer` from the peer's `fragments`.
     ///
     /// # Errors

@@ -193,12 +193,6 @@ impl NetDevice {
         unsafe { bindings::nc2_netif_wake_subqueue(self.as_raw(), 0) }
     }
 
-    /// Whether the stack has been asked for no more packets.
-    pub fn is_queue_stopped(&self) -> bool {
-        // SAFETY: The device is valid and has a queue 0.
-        unsafe { bindings::nc2_netif_subqueue_stopped(self.as_raw(), 0) }
-    }
-
     /// Whether the device is up.
     pub fn is_running(&self) -> bool {
         // SAFETY: The device is valid.

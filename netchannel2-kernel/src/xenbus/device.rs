@@ -75,12 +75,6 @@ impl<Ctx: device::DeviceContext> Device<Ctx> {
         to_result(unsafe { bindings::xenbus_switch_state(self.as_raw(), state.to_wire()) })
     }
 
-    /// Returns the state that this side has written last.
-    pub fn state(&self) -> XenbusState {
-        // SAFETY: By the type invariant the device is valid.
-        XenbusState::from_wire(unsafe { (*self.as_raw()).state })
-    }
-
     /// Returns the domain at the other end.
     pub fn otherend_id(&self) -> DomId {
         // SAFETY: By the type invariant the device is valid; xenbus read the id before the probe.
