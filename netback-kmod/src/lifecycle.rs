@@ -37,6 +37,7 @@ use netchannel2_core::{
 use netchannel2_kernel::{
     channel::{
         Breaches,
+        Chance,
         Connection,
         Ending,
         Link,
@@ -115,18 +116,18 @@ pub(crate) fn frontend_changed(vif: &Arc<Vif>, state: XenbusState) -> Afterwards
     match action {
         BackendAction::Nothing => {}
         BackendAction::Reopen => {
-            disconnect(&mut life);
+            disconnect(vif, &mut life);
             if let Err(error) = publish(vif, &mut life) {
                 dev_err!(vif.device, "cannot publish the offer: {error:?}\n");
             }
         }
         BackendAction::Connect => return answered(vif, &mut life),
         BackendAction::Disconnect | BackendAction::Close => {
-            disconnect(&mut life);
+            disconnect(vif, &mut life);
             enter(vif, &mut life, action.leads_to(phase));
         }
         BackendAction::Unregister => {
-            disconnect(&mut life);
+            disconnect(vif, &mut life);
             enter(vif, &mut life, action.leads_to(phase));
             return Afterwards::Unregister;
         }
@@ -168,7 +169,7 @@ pub(crate) fn unbind(vif: &Arc<Vif>) {
     let mut life = vif.life.lock();
     let was_connected = life.link.is_some();
 
-    disconnect(&mut life);
+    disconnect(vif, &mut life);
     life.phase = None;
     let registration = life.registration.take();
     let handing_on = life.handing_on;
@@ -309,15 +310,31 @@ fn fail(vif: &Vif, life: &mut Life, what: Arguments<'_>) {
     if life.breaches.check().is_ok() {
         dev_err!(vif.device, "closing the channel: {what}\n");
     }
-    disconnect(life);
-    life.breaches.count(Ending::Breach);
+    if let Some(link) = life.link.take() {
+        // A breach however it ends.
+        let _ = link.disconnect();
+    }
+    note(vif, life, Ending::Breach);
     enter(vif, life, Phase::Failed);
 }
 
-fn disconnect(life: &mut Life) {
+fn disconnect(vif: &Vif, life: &mut Life) {
     life.awaiting_hotplug = false;
     if let Some(link) = life.link.take() {
-        life.breaches.count(link.disconnect());
+        let ending = link.disconnect();
+
+        note(vif, life, ending);
+    }
+}
+
+/// Counts a breach, and says when it was the last one that is allowed.
+fn note(vif: &Vif, life: &mut Life, ending: Ending) {
+    if life.breaches.count(ending) == Chance::JustLost {
+        dev_err!(
+            vif.device,
+            "{}: no further connection until the device is attached anew\n",
+            Breaches::NAME
+        );
     }
 }
 

@@ -18,6 +18,7 @@ mod transmit;
 pub use self::{
     breach::{
         Breaches,
+        Chance,
         Ending, //
     },
     fault::Fault,

@@ -39,6 +39,7 @@ use netchannel2_core::{
 use netchannel2_kernel::{
     channel::{
         Breaches,
+        Chance,
         Connection,
         Ending,
         Link,
@@ -117,7 +118,7 @@ pub(crate) fn backend_changed(vif: &Arc<Vif>, state: XenbusState) -> Afterwards 
         FrontendAction::Reconnect if !life.has_moved => {}
         FrontendAction::Connect => return offered(vif, &mut life),
         FrontendAction::Reopen | FrontendAction::Reconnect => {
-            disconnect(&mut life);
+            disconnect(vif, &mut life);
             enter(vif, &mut life, Phase::Initialising);
             return offered(vif, &mut life);
         }
@@ -135,7 +136,7 @@ pub(crate) fn backend_changed(vif: &Arc<Vif>, state: XenbusState) -> Afterwards 
         FrontendAction::Disconnect => enter(vif, &mut life, Phase::Closed),
     }
     if matches!(state, XenbusState::Closed | XenbusState::Unknown) {
-        disconnect(&mut life);
+        disconnect(vif, &mut life);
     }
     Afterwards::Stay
 }
@@ -158,7 +159,7 @@ pub(crate) fn attend(vif: &Arc<Vif>) {
 pub(crate) fn resume(vif: &Arc<Vif>, otherend: CString) {
     let mut life = vif.life.lock();
 
-    disconnect(&mut life);
+    disconnect(vif, &mut life);
     life.otherend = Some(otherend);
     enter(vif, &mut life, Phase::Initialising);
 }
@@ -181,7 +182,7 @@ pub(crate) fn unbind(vif: &Arc<Vif>) {
             !matches!(state, XenbusState::Connected | XenbusState::InitWait)
         });
     }
-    disconnect(&mut vif.life.lock());
+    disconnect(vif, &mut vif.life.lock());
     // Not under the lock: this takes the network's own.
     drop(registration);
     if !handing_on {
@@ -298,14 +299,30 @@ fn fail(vif: &Vif, life: &mut Life, what: Arguments<'_>) {
     if life.breaches.check().is_ok() {
         dev_err!(vif.device, "closing the channel: {what}\n");
     }
-    disconnect(life);
-    life.breaches.count(Ending::Breach);
+    if let Some(link) = life.link.take() {
+        // A breach however it ends.
+        let _ = link.disconnect();
+    }
+    note(vif, life, Ending::Breach);
     enter(vif, life, Phase::Failed);
 }
 
-fn disconnect(life: &mut Life) {
+fn disconnect(vif: &Vif, life: &mut Life) {
     if let Some(link) = life.link.take() {
-        life.breaches.count(link.disconnect());
+        let ending = link.disconnect();
+
+        note(vif, life, ending);
+    }
+}
+
+/// Counts a breach, and says when it was the last one that is allowed.
+fn note(vif: &Vif, life: &mut Life, ending: Ending) {
+    if life.breaches.count(ending) == Chance::JustLost {
+        dev_err!(
+            vif.device,
+            "{}: no further connection until the device is attached anew\n",
+            Breaches::NAME
+        );
     }
 }
 

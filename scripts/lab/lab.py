@@ -66,7 +66,7 @@ class Lab:
 
     def wait_bridged(self, guest, index=0):
         """Until udev has put a new device into its bridge, as it does after a driver was loaded again."""
-        self.dom0.wait_until(f"[ -e /sys/class/net/{guest.vif(index)}/master ]", 90, pause=1)
+        self.dom0.wait_until(f"[ -e /sys/class/net/{guest.vif(index)}/master ]", 90)
 
     def note_command(self, result):
         self.record.append(f"[{time.monotonic() - self.machine.started:8.2f}] {result.where}$ {result.command}\n"

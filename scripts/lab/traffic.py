@@ -36,7 +36,7 @@ class Traffic:
         for client, server, address in self.directions():
             client.run(f"rm -f {LOAD_LOG}")
             serve(server)
-            client.run(background(f"while :; do nc2-traffic load {address} --seconds 5 --rate 400 --json; done >>{LOAD_LOG}"))
+            client.run(background(f"while :; do nc2-traffic load {address} --seconds 5 --rate 400 --json || sleep 0.1; done >>{LOAD_LOG}"))
         return self
 
     def __exit__(self, kind, *_):

@@ -13,6 +13,16 @@ pub enum Ending {
     Breach,
 }
 
+/// What a breach means for further connections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use = "the loss of the last chance is worth a line in the log"]
+pub enum Chance {
+    /// It was not the last allowed one, or none at all, or the chance was lost before.
+    Unchanged,
+    /// It was the last one that was allowed.
+    JustLost,
+}
+
 /// How often the peer of a device has broken the protocol.
 ///
 /// Each time may leave it with the pages of one connection, and this side with a line in the log.
@@ -28,11 +38,15 @@ impl Breaches {
     /// What [`Self::check`] is about, for a message.
     pub const NAME: &'static str = "the peer broke the protocol too often";
 
-    /// Notes how a connection has ended.
-    pub fn count(&mut self, ending: Ending) {
+    /// Notes how a connection has ended, and says whether there may be another one.
+    pub fn count(&mut self, ending: Ending) -> Chance {
         if ending == Ending::Breach {
             self.0 = self.0.saturating_add(1);
+            if self.0 == Self::MAX {
+                return Chance::JustLost;
+            }
         }
+        Chance::Unchanged
     }
 
     /// Says whether there may be another connection.

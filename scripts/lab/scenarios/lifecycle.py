@@ -42,41 +42,48 @@ def attach_detach(lab):
     """A second device is attached and detached under traffic, 20 times."""
     guest = lab.guest()
     traffic = lab.traffic(guest, net=1)
+    devices = f"/local/domain/{guest.domain}/device/vif"
     with lab.no_leaks():
-        for _ in range(ROUNDS):
-            guest.attach(vif(1, guest.host, lab.script))
-            guest.wait_link(1)
-            with traffic:
+        # It goes on between the rounds, and meets a device that comes or goes at every moment.
+        with traffic:
+            for _ in range(ROUNDS):
+                guest.attach(vif(1, guest.host, lab.script))
+                guest.wait_link(1)
                 time.sleep(0.5)
-                guest.detach(int(lab.dom0.output(f"xl network-list {guest.name} | tail -n 1").split()[0]))
-            lab.dom0.wait_until(f"! ip link show {guest.vif(1)} 2>/dev/null", 20)
+                device = lab.dom0.output(f"xenstore-list {devices} | sort -n | tail -n 1")
+                guest.detach(device)
+                lab.dom0.wait_until(f"! ip link show vif{guest.domain}.{device} 2>/dev/null", 20)
     guest.wait_link()
 
 
 @scenario("kill", seconds=900)
 def kill(lab):
-    """A guest is destroyed under traffic, 10 times."""
+    """A guest is destroyed under traffic, 10 times; the next one starts meanwhile."""
     lab.no_standing_guest()
+    victims = [lab.new_guest(f"victim{number}", 23 + number % 2, memory=256, create=False) for number in range(KILLS)]
     with lab.no_leaks():
-        for _ in range(KILLS):
-            guest = lab.new_guest("victim", 23, memory=256)
-            guest.wait_link()
-            with lab.traffic(guest):
-                time.sleep(1)
-                guest.destroy()
-            lab.guests.remove(guest)
+        victims[0].create(ready=False)
+        for victim, successor in zip(victims, [*victims[1:], None]):
+            victim.wait_link()
+            with lab.traffic(victim):
+                if successor:
+                    successor.create(ready=False)
+                else:
+                    time.sleep(1)
+                victim.destroy()
+            lab.guests.remove(victim)
 
 
 @scenario("pause", seconds=240)
 def pause(lab):
-    """A guest stands still for 20 s under traffic from dom0, and goes on."""
+    """A guest stands still for 15 s under traffic from dom0, and goes on."""
     # From the stack's watchdog the backend learns that the guest takes nothing, and switches the carrier off.
     lab.expected.append(re.compile(r"netchannel2_back .* NETDEV WATCHDOG: .* timed out"))
     guest = lab.guest()
     traffic = lab.traffic(guest)
     with traffic:
         lab.dom0.run(f"xl pause {guest.name}")
-        time.sleep(20)
+        time.sleep(15)
         lab.dom0.run("true")
         lab.dom0.run(f"xl unpause {guest.name}")
         traffic.recovers()
