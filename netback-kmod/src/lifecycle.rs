@@ -250,7 +250,9 @@ fn complete(vif: &Arc<Vif>, life: &mut Life) {
         Ok(link) => {
             life.link = Some(link);
             enter(vif, life, Phase::Connected);
-            dev_info!(vif.device, "connected\n");
+            if let Some(version) = vif.channel.grant_version() {
+                dev_info!(vif.device, "connected, lending {version}\n");
+            }
         }
         Err(Refusal::Answer(error)) => fail(vif, life, format_args!("{error}")),
         Err(Refusal::Setup(what, error)) => {

@@ -21,7 +21,10 @@
 bool nc2_xen_domain(void);
 bool nc2_xen_has_pv_nic_devices(void);
 unsigned long nc2_virt_to_gfn(const void *address);
+unsigned long nc2_p2m_entry(const void *address);
+bool nc2_xen_pv_domain(void);
 void nc2_virt_mb(void);
+void nc2_virt_wmb(void);
 u32 nc2_load_acquire(const u32 *word);
 void nc2_store_release(u32 *word, u32 value);
 int nc2_evtchn_alloc_unbound(domid_t remote, evtchn_port_t *port);
@@ -30,6 +33,10 @@ int nc2_evtchn_bind_interdomain(domid_t remote, evtchn_port_t remote_port,
 				evtchn_port_t *port);
 void nc2_evtchn_notify(evtchn_port_t port);
 int nc2_grant_copy(struct gnttab_copy *operations, unsigned int count);
+int nc2_grant_table_op(unsigned int command, void *operations, unsigned int count);
+u32 nc2_grant_table_version(void);
+int nc2_map_frame(void *address, unsigned long frame);
+void nc2_unmap_frame(void *address);
 void nc2_memcpy(void *to, const void *from, size_t length);
 void nc2_gnttab_set_map_op(struct gnttab_map_grant_ref *op, void *address,
 			   u32 flags, grant_ref_t ref, domid_t domid);
@@ -66,6 +73,14 @@ void nc2_netif_tx_disable(struct net_device *dev);
 
 /* helpers/skb.c */
 unsigned int nc2_skb_len(const struct sk_buff *skb);
+unsigned char *nc2_skb_data(const struct sk_buff *skb);
+unsigned int nc2_skb_headlen(const struct sk_buff *skb);
+unsigned int nc2_skb_frag_count(const struct sk_buff *skb);
+void *nc2_skb_frag_address(const struct sk_buff *skb, unsigned int frag);
+unsigned int nc2_skb_frag_size(const struct sk_buff *skb, unsigned int frag);
+int nc2_skb_orphan_frags(struct sk_buff *skb);
+void nc2_skb_orphan(struct sk_buff *skb);
+void nc2_nf_reset_ct(struct sk_buff *skb);
 void nc2_skb_reserve(struct sk_buff *skb, int length);
 void nc2_skb_add_rx_frag(struct sk_buff *skb, struct page *page, int offset,
 			 int length, unsigned int truesize);

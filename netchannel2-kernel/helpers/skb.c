@@ -8,6 +8,46 @@ unsigned int nc2_skb_len(const struct sk_buff *skb)
 	return skb->len;
 }
 
+unsigned char *nc2_skb_data(const struct sk_buff *skb)
+{
+	return skb->data;
+}
+
+unsigned int nc2_skb_headlen(const struct sk_buff *skb)
+{
+	return skb_headlen(skb);
+}
+
+unsigned int nc2_skb_frag_count(const struct sk_buff *skb)
+{
+	return skb_shinfo(skb)->nr_frags;
+}
+
+void *nc2_skb_frag_address(const struct sk_buff *skb, unsigned int frag)
+{
+	return skb_frag_address(&skb_shinfo(skb)->frags[frag]);
+}
+
+unsigned int nc2_skb_frag_size(const struct sk_buff *skb, unsigned int frag)
+{
+	return skb_frag_size(&skb_shinfo(skb)->frags[frag]);
+}
+
+int nc2_skb_orphan_frags(struct sk_buff *skb)
+{
+	return skb_orphan_frags(skb, GFP_ATOMIC);
+}
+
+void nc2_skb_orphan(struct sk_buff *skb)
+{
+	skb_orphan(skb);
+}
+
+void nc2_nf_reset_ct(struct sk_buff *skb)
+{
+	nf_reset_ct(skb);
+}
+
 void nc2_skb_reserve(struct sk_buff *skb, int length)
 {
 	skb_reserve(skb, length);

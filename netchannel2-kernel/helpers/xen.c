@@ -28,9 +28,25 @@ unsigned long nc2_virt_to_gfn(const void *address)
 	return virt_to_gfn((void *)address);
 }
 
+/* With the bits that say that the page is another domain's, or has no entry. */
+unsigned long nc2_p2m_entry(const void *address)
+{
+	return __pfn_to_mfn(virt_to_pfn(address));
+}
+
+bool nc2_xen_pv_domain(void)
+{
+	return xen_pv_domain();
+}
+
 void nc2_virt_mb(void)
 {
 	virt_mb();
+}
+
+void nc2_virt_wmb(void)
+{
+	virt_wmb();
 }
 
 u32 nc2_load_acquire(const u32 *word)
@@ -75,6 +91,31 @@ void nc2_evtchn_notify(evtchn_port_t port)
 int nc2_grant_copy(struct gnttab_copy *operations, unsigned int count)
 {
 	return HYPERVISOR_grant_table_op(GNTTABOP_copy, operations, count);
+}
+
+int nc2_grant_table_op(unsigned int command, void *operations, unsigned int count)
+{
+	return HYPERVISOR_grant_table_op(command, operations, count);
+}
+
+u32 nc2_grant_table_version(void)
+{
+	struct gnttab_get_version op = { .dom = DOMID_SELF };
+
+	return HYPERVISOR_grant_table_op(GNTTABOP_get_version, &op, 1) ? 1 : op.version;
+}
+
+int nc2_map_frame(void *address, unsigned long frame)
+{
+	return HYPERVISOR_update_va_mapping((unsigned long)address,
+					    mfn_pte(frame, PAGE_KERNEL),
+					    UVMF_INVLPG | UVMF_ALL);
+}
+
+void nc2_unmap_frame(void *address)
+{
+	WARN_ON_ONCE(HYPERVISOR_update_va_mapping((unsigned long)address, __pte(0),
+						  UVMF_INVLPG | UVMF_ALL));
 }
 
 void nc2_memcpy(void *to, const void *from, size_t length)

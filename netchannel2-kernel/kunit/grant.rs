@@ -53,7 +53,7 @@ mod tests {
         let slot = slots.iter(&chain).next().ok_or(ENOSPC)?;
         let length = u16::try_from(bytes.len())?;
 
-        run.lend(
+        run.lend_copy(
             slot,
             &skb,
             Bytes::ZERO,
@@ -112,9 +112,9 @@ mod tests {
             let secret = Skb::for_test(&[0xee; 4096]).ok_or(ENOMEM)?;
             let packet = Skb::for_test(&[0x11; 100]).ok_or(ENOMEM)?;
 
-            run.lend(slot, &secret, Bytes::ZERO, length(4096)?, GFP_KERNEL)?;
-            assert!(run.revoke(slot).is_ok());
-            let lent = run.lend(slot, &packet, Bytes::ZERO, length(100)?, GFP_KERNEL)?;
+            run.lend_copy(slot, &secret, Bytes::ZERO, length(4096)?, GFP_KERNEL)?;
+            assert!(run.revoke(core::iter::once(slot)).is_ok());
+            let lent = run.lend_copy(slot, &packet, Bytes::ZERO, length(100)?, GFP_KERNEL)?;
             let all = Fragment::new(lent.reference(), PageOffset::ZERO, length(4096)?);
             let (status, copied) = copy(own, &[all.ok_or(EINVAL)?], 4096)?;
 
@@ -188,13 +188,13 @@ mod tests {
             let length = FragmentLength::new(64).ok_or(EINVAL)?;
 
             assert!(run
-                .lend(slot, &skb, Bytes::ZERO, length, GFP_KERNEL)
+                .lend_copy(slot, &skb, Bytes::ZERO, length, GFP_KERNEL)
                 .is_ok());
             assert!(run
-                .lend(slot, &skb, Bytes::ZERO, length, GFP_KERNEL)
+                .lend_copy(slot, &skb, Bytes::ZERO, length, GFP_KERNEL)
                 .is_err());
             assert_eq!(run.lent(), 1);
-            assert!(run.revoke(slot).is_ok());
+            assert!(run.revoke(core::iter::once(slot)).is_ok());
             assert_eq!(run.lent(), 0);
             Ok(())
         })
@@ -209,16 +209,16 @@ mod tests {
             let bytes = pattern(300)?;
             let skb = Skb::for_test(&bytes).ok_or(ENOMEM)?;
             let length = FragmentLength::new(300).ok_or(EINVAL)?;
-            let lent = run.lend(slot, &skb, Bytes::ZERO, length, GFP_KERNEL)?;
+            let lent = run.lend_copy(slot, &skb, Bytes::ZERO, length, GFP_KERNEL)?;
             let mapped = MappedPages::new(own, &[lent.reference()], Access::Read)?;
             let mut seen = [0; 300];
 
             mapped.read(0, 0, &mut seen)?;
             assert!(seen.as_slice() == bytes.as_slice());
             assert!(mapped.read(0, 4000, &mut seen).is_err());
-            assert!(run.revoke(slot).is_err());
+            assert!(run.revoke(core::iter::once(slot)).is_err());
             drop(mapped);
-            assert!(run.revoke(slot).is_ok());
+            assert!(run.revoke(core::iter::once(slot)).is_ok());
             Ok(())
         })
     }

@@ -11,6 +11,7 @@
 
 mod breach;
 mod fault;
+mod lender;
 mod receive;
 mod statistics;
 mod transmit;
@@ -35,6 +36,7 @@ use self::{
 };
 use crate::{
     event::EventChannel,
+    grant::GrantVersion,
     net::{
         Budget,
         Carrier,
@@ -263,6 +265,11 @@ impl<P: Poll> Channel<P> {
     /// Takes the reason for which the connection has to end, if it has.
     pub fn take_fault(&self) -> Option<Fault> {
         self.fault.lock().take()
+    }
+
+    /// Returns how much of a page the peer sees of what is lent to it; `None` without a connection.
+    pub fn grant_version(&self) -> Option<GrantVersion> {
+        self.send.lock().as_ref().map(SendSide::grant_version)
     }
 
     /// Writes the values of [`STATISTICS`].

@@ -7,6 +7,7 @@
 mod copy;
 mod map;
 mod run;
+mod window;
 
 pub use self::{
     copy::{
@@ -19,6 +20,8 @@ pub use self::{
     },
     run::{
         GrantRun,
+        GrantVersion,
         StillGranted, //
     },
+    window::Frame, //
 };

@@ -39,6 +39,8 @@ pub use self::{
     },
     page_pool::PagePool,
     skb::{
+        Piece,
+        Pieces,
         Skb,
         SkbList, //
     },

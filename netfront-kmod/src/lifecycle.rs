@@ -215,7 +215,9 @@ fn offered(vif: &Arc<Vif>, life: &mut Life) -> Afterwards {
             life.link = Some(link);
             life.has_moved = false;
             enter(vif, life, Phase::Connected);
-            dev_info!(vif.device, "connected\n");
+            if let Some(version) = vif.channel.grant_version() {
+                dev_info!(vif.device, "connected, lending {version}\n");
+            }
         }
         Err(Refusal::NoOffer) => {
             dev_info!(

@@ -139,7 +139,7 @@ impl<const N: usize> SlotPool<N> {
     }
 
     /// Iterates over the slots of `chain`.
-    pub fn iter<'a>(&'a self, chain: &Chain) -> impl Iterator<Item = SlotIndex> + 'a {
+    pub fn iter<'a>(&'a self, chain: &Chain) -> impl Iterator<Item = SlotIndex> + Clone + 'a {
         let mut next = chain.first;
         (0..chain.count).map_while(move |_| {
             let slot = next;

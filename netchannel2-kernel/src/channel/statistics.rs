@@ -5,6 +5,7 @@
 //! `send_` is towards the peer and `receive_` from it, for either side.
 
 use super::{
+    lender::LendCounters,
     receive::{
         PollCounters,
         ReceiveSide, //
@@ -20,14 +21,16 @@ use netchannel2_core::stats::{
     SendCounters, //
 };
 
-const DRIVER: [Statistic; 7] = [
+const DRIVER: [Statistic; 9] = [
     "polls",
     "spurious_polls",
     "copy_hypercalls",
     "copy_operations",
     "queue_stops",
+    "send_in_place",
+    "send_copied",
     "send_no_memory",
-    "lent_pages",
+    "lent_grants",
 ];
 
 const SEND: usize = SendCounters::NAMES.len();
@@ -63,7 +66,7 @@ pub(super) struct Totals {
     receive: ReceiveCounters,
     poll: PollCounters,
     stops: u64,
-    no_memory: u64,
+    lend: LendCounters,
     lent: u64,
 }
 
@@ -71,8 +74,12 @@ impl Totals {
     pub(super) fn add_send<P: Poll>(&mut self, side: &SendSide<P>) {
         self.send.add(side.counters());
         self.stops = self.stops.wrapping_add(side.stops());
-        self.no_memory = self.no_memory.wrapping_add(side.no_memory());
-        self.lent = side.lent_pages();
+        let lend = side.lend_counters();
+
+        self.lend.in_place = self.lend.in_place.wrapping_add(lend.in_place);
+        self.lend.copied = self.lend.copied.wrapping_add(lend.copied);
+        self.lend.no_memory = self.lend.no_memory.wrapping_add(lend.no_memory);
+        self.lent = side.lent();
     }
 
     pub(super) fn add_receive<P: Poll>(&mut self, side: &ReceiveSide<P>) {
@@ -92,7 +99,9 @@ impl Totals {
             self.poll.copy_hypercalls,
             self.poll.copy_operations,
             self.stops,
-            self.no_memory,
+            self.lend.in_place,
+            self.lend.copied,
+            self.lend.no_memory,
             self.lent,
         ];
         let all = self

@@ -3,13 +3,18 @@
 //! From the stack to the ring.
 
 use super::{
+    lender::{
+        LendCounters,
+        Lender,
+        NotLent, //
+    },
     receive::Settled,
     Connection,
     Fault, //
 };
 use crate::{
     event::EventChannel,
-    grant::GrantRun,
+    grant::GrantVersion,
     net::{
         Carrier,
         More,
@@ -27,10 +32,6 @@ use kernel::{
 };
 use netchannel2_core::{
     error::Violation,
-    grant::slots::{
-        Chain,
-        SlotPool, //
-    },
     queue::{
         SendError,
         Sender, //
@@ -38,7 +39,6 @@ use netchannel2_core::{
     ring::Notify,
     segment::{
         choose,
-        pages_for,
         Thresholds,
         Way,
         Ways, //
@@ -46,7 +46,6 @@ use netchannel2_core::{
     stats::SendCounters,
     units::{
         Bytes,
-        FragmentLength,
         InlineLength,
         PacketId,
         PacketLength, //
@@ -56,16 +55,11 @@ use netchannel2_core::{
         Finish,
         FinishBatch,
         FinishStatus,
-        Fragments,
         MaxPackets,
         PacketMeta,
-        MAX_FRAGMENTS,
-        MAX_OUTSTANDING, //
+        MAX_FRAGMENTS, //
     },
 };
-
-/// Pages that one connection lends at most, 1 MiB.
-const SLOTS: usize = 256;
 
 /// What a queue that has been stopped for long waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,12 +78,9 @@ pub enum Stall {
 
 /// The sending half of a connection.
 pub(super) struct SendSide<P: Poll> {
-    // Boxed, as they hold tables that are too large for the stack on which a side is built.
+    // Boxed, as it holds tables that are too large for the stack on which a side is built.
     sender: KBox<Sender<Ring>>,
-    slots: KBox<SlotPool<SLOTS>>,
-    pages: GrantRun,
-    /// The pages of each outstanding packet, by its id.
-    lent: KVec<Option<Chain>>,
+    lender: Lender,
     /// Where the bytes of an inline packet are put together.
     scratch: KVec<u8>,
     thresholds: Thresholds,
@@ -99,8 +90,10 @@ pub(super) struct SendSide<P: Poll> {
     /// The oldest packet that the peer had not finished when the queue was looked into.
     suspect: Option<PacketId>,
     stops: u64,
-    no_memory: u64,
 }
+
+/// A packet that was not sent, and why.
+struct Unsent(Skb, Refusal);
 
 /// Why a packet was not sent.
 enum Refusal {
@@ -118,23 +111,15 @@ impl<P: Poll> SendSide<P> {
         ring: Ring,
         own_credit: MaxPackets,
     ) -> Result<Self> {
-        let mut lent = KVec::with_capacity(MAX_OUTSTANDING.into(), GFP_KERNEL)?;
-
-        for _ in 0..MAX_OUTSTANDING {
-            lent.push(None, GFP_KERNEL)?;
-        }
         Ok(Self {
             sender: new_sender(ring, own_credit, connection.features)?,
-            slots: new_slots()?,
-            pages: GrantRun::new(connection.peer, u16::try_from(SLOTS)?)?,
-            lent,
+            lender: Lender::new(connection.peer)?,
             scratch: KVec::from_elem(0, InlineLength::MAX.get().into(), GFP_KERNEL)?,
             thresholds: connection.thresholds,
             events: connection.events.clone(),
             waiting: false,
             suspect: None,
             stops: 0,
-            no_memory: 0,
         })
     }
 
@@ -152,17 +137,16 @@ impl<P: Poll> SendSide<P> {
         skb: Skb,
         more: More,
     ) -> Result<Transmit, Fault> {
-        match self.send(&skb) {
-            Ok(()) => {
-                device.count_sent(skb.length());
-                skb.consume();
-            }
-            Err(Refusal::Wait) => {
+        let length = skb.length();
+
+        match self.send(skb) {
+            Ok(()) => device.count_sent(length),
+            Err(Unsent(skb, Refusal::Wait)) => {
                 self.stop(device)?;
                 return Ok(Transmit::Busy(skb));
             }
-            Err(Refusal::Drop) => device.count_send_dropped(),
-            Err(Refusal::Fault(fault)) => {
+            Err(Unsent(_, Refusal::Drop)) => device.count_send_dropped(),
+            Err(Unsent(_, Refusal::Fault(fault))) => {
                 device.count_send_dropped();
                 return Err(fault);
             }
@@ -247,15 +231,9 @@ impl<P: Poll> SendSide<P> {
         device.wake_queue();
     }
 
-    /// Takes everything back and returns how many pages the peer still uses.
-    pub(super) fn end(mut self) -> u32 {
-        for chain in self.lent.iter_mut().filter_map(Option::take) {
-            for slot in self.slots.iter(&chain) {
-                // What is still in use stays lent, and is counted below.
-                let _ = self.pages.revoke(slot);
-            }
-        }
-        u32::try_from(self.pages.lent()).unwrap_or(u32::MAX)
+    /// Takes everything back and returns how many grants the peer still uses.
+    pub(super) fn end(self) -> u32 {
+        self.lender.end()
     }
 
     pub(super) fn counters(&self) -> &SendCounters {
@@ -266,20 +244,35 @@ impl<P: Poll> SendSide<P> {
         self.stops
     }
 
-    pub(super) fn no_memory(&self) -> u64 {
-        self.no_memory
+    pub(super) fn lend_counters(&self) -> LendCounters {
+        self.lender.counters()
     }
 
-    pub(super) fn lent_pages(&self) -> u64 {
-        u64::from(self.slots.taken())
+    pub(super) fn lent(&self) -> u64 {
+        u64::from(self.lender.lent())
     }
 
-    fn send(&mut self, skb: &Skb) -> Result<(), Refusal> {
-        let length = PacketLength::new(skb.length().get()).map_err(|_| Refusal::Drop)?;
-        let meta = skb.meta().map_err(|_| Refusal::Drop)?;
+    /// Returns how much of a page the peer sees of what is lent.
+    pub(super) fn grant_version(&self) -> GrantVersion {
+        self.lender.version()
+    }
+
+    fn send(&mut self, skb: Skb) -> Result<(), Unsent> {
+        let Ok(length) = PacketLength::new(skb.length().get()) else {
+            return Err(Unsent(skb, Refusal::Drop));
+        };
+        let Ok(meta) = skb.meta() else {
+            return Err(Unsent(skb, Refusal::Drop));
+        };
 
         match choose(length, &self.thresholds, Ways::VERSION_1) {
-            Way::Inline => self.send_inline(skb, length, meta),
+            Way::Inline => match self.send_inline(&skb, length, meta) {
+                Ok(()) => {
+                    skb.consume();
+                    Ok(())
+                }
+                Err(refusal) => Err(Unsent(skb, refusal)),
+            },
             _ => self.send_granted(skb, length, meta),
         }
     }
@@ -306,93 +299,48 @@ impl<P: Poll> SendSide<P> {
 
     fn send_granted(
         &mut self,
-        skb: &Skb,
+        mut skb: Skb,
         length: PacketLength,
         meta: PacketMeta,
-    ) -> Result<(), Refusal> {
-        let pages = pages_for(length);
+    ) -> Result<(), Unsent> {
+        // Whatever shape the packet has.
+        let room = self.sender.can_send(
+            Way::Granted,
+            length,
+            InlineLength::ZERO,
+            MAX_FRAGMENTS.into(),
+        );
 
-        self.sender
-            .can_send(Way::Granted, length, InlineLength::ZERO, pages.into())?;
-        let chain = self.slots.take_chain(pages).ok_or(Refusal::Wait)?;
-        let sent = self.lend(skb, length, &chain).and_then(|fragments| {
-            Ok(self
-                .sender
-                .send_granted(meta, length, &[], fragments.as_slice())?)
-        });
+        if let Err(error) = room {
+            return Err(Unsent(skb, error.into()));
+        }
+        let lent = match self.lender.lend(&mut skb, length) {
+            Ok(lent) => lent,
+            Err(NotLent::NoRoom) => return Err(Unsent(skb, Refusal::Wait)),
+            Err(NotLent::NoMemory) => return Err(Unsent(skb, Refusal::Drop)),
+        };
+        let fragments = lent.fragments().as_slice();
 
-        match sent {
+        match self.sender.send_granted(meta, length, &[], fragments) {
             Ok(id) => {
-                // The core hands out ids below `MAX_OUTSTANDING`, for which there are places.
-                if let Some(place) = self.lent.get_mut(usize::from(id.get())) {
-                    *place = Some(chain);
-                }
+                self.lender.enter(id, lent, skb);
                 Ok(())
             }
-            Err(refusal) => {
-                for slot in self.slots.iter(&chain) {
-                    // The peer has not heard of the grant; if it uses it all the same, the page
-                    // stays lent, and `lend` refuses it.
-                    let _ = self.pages.revoke(slot);
-                }
-                self.slots.release(chain);
-                Err(refusal)
+            Err(error) => {
+                self.lender.take_back(lent);
+                Err(Unsent(skb, error.into()))
             }
         }
-    }
-
-    /// Puts the packet on the chain's pages and grants them.
-    fn lend(
-        &mut self,
-        skb: &Skb,
-        length: PacketLength,
-        chain: &Chain,
-    ) -> Result<Fragments, Refusal> {
-        let mut fragments = Fragments::NONE;
-        let (mut from, mut rest) = (Bytes::ZERO, length.get());
-
-        for slot in self.slots.iter(chain) {
-            let part = u16::try_from(rest)
-                .ok()
-                .and_then(FragmentLength::new)
-                .unwrap_or(FragmentLength::PAGE);
-            let fragment = self
-                .pages
-                .lend(slot, skb, from, part, GFP_ATOMIC)
-                .map_err(|_| {
-                    self.no_memory += 1;
-                    Refusal::Drop
-                })?;
-
-            fragments.push(fragment).ok_or(Refusal::Drop)?;
-            from = from.saturating_add(part.bytes());
-            rest = rest.saturating_sub(u32::from(part.get()));
-        }
-        Ok(fragments)
     }
 
     fn finish_one(&mut self, finish: Finish) -> Result<(), Fault> {
         self.sender.on_finish(finish)?;
-        let Some(chain) = self
-            .lent
-            .get_mut(usize::from(finish.id.get()))
-            .and_then(Option::take)
-        else {
-            return Ok(());
-        };
-
-        for slot in self.slots.iter(&chain) {
-            self.pages
-                .revoke(slot)
-                .map_err(|still| Fault::StillGranted(finish.id, still.0))?;
-        }
-        self.slots.release(chain);
-        Ok(())
+        self.lender.finish(finish.id)
     }
 
     /// Whether any packet can be sent now, by either way.
     fn has_room(&mut self) -> Result<bool, Violation> {
-        if self.slots.free() < pages_for(PacketLength::LARGEST) {
+        if !self.lender.has_room() {
             return Ok(false);
         }
         // The largest message there is, and the largest packet for the credit.
@@ -432,8 +380,7 @@ impl<P: Poll> SendSide<P> {
     }
 }
 
-// Functions of their own, so that their large temporaries share no stack frame.
-
+/// A function of its own, so that its large temporary is on no other stack frame.
 #[inline(never)]
 fn new_sender(
     ring: Ring,
@@ -443,11 +390,6 @@ fn new_sender(
     let sender = Sender::new(ring, own_credit, features).map_err(|_| EINVAL)?;
 
     Ok(KBox::new(sender, GFP_KERNEL)?)
-}
-
-#[inline(never)]
-fn new_slots() -> Result<KBox<SlotPool<SLOTS>>> {
-    Ok(KBox::new(SlotPool::new(), GFP_KERNEL)?)
 }
 
 impl From<SendError> for Refusal {

@@ -1,14 +1,23 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A contiguous run of grant references, each with a page of its own to lend.
+//! A contiguous run of grant references.
 
+use super::window::{
+    Frame,
+    Window, //
+};
 use crate::{
     bindings,
-    net::Skb, //
+    net::{
+        Piece,
+        Skb, //
+    },
 };
+
 use kernel::{
     alloc::Flags,
     error::to_result,
+    fmt,
     page::{
         Page,
         PAGE_SIZE, //
@@ -33,28 +42,49 @@ use netchannel2_core::{
 #[derive(Clone, Copy, Debug)]
 pub struct StillGranted(pub GrantRef);
 
-/// A run of grant references towards one domain, with a page for each.
+/// How much of a page a grant shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GrantVersion {
+    /// The whole page: grant table version 1, or a domain that cannot write version 2 itself.
+    WholePage,
+    /// The bytes of the packet: grant table version 2.
+    Range,
+}
+
+impl fmt::Display for GrantVersion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::WholePage => "whole pages (grant table version 1)",
+            Self::Range => "ranges of bytes (grant table version 2)",
+        })
+    }
+}
+
+/// A run of grant references towards one domain, each a slot.
 ///
-/// A page is lent read-only, for one packet at a time, and holds nothing but that packet: it is
-/// allocated zeroed, and what an earlier packet left beyond the end of the next one is zeroed
-/// before it is granted. Grant table version 1 can lend whole pages only, so that this copy of the
-/// packet is what keeps everything else private; range-limited grants of version 2 are to grant
-/// the packet's bytes where they lie instead.
+/// With grant table version 2 the bytes of a packet are lent where they lie, and the peer can
+/// reach no others, see [`Self::lend_piece`].
+///
+/// With version 1 a page is lent as a whole, so that it must hold nothing but one packet: each
+/// slot has a page of its own, allocated zeroed, and what an earlier packet left beyond the end of
+/// the next one is zeroed before it is granted, see [`Self::lend_copy`].
 ///
 /// # Invariants
 ///
-/// - `first..first + pages.len()` are grant references that this run has allocated.
-/// - A page with `Lent::Yes` is granted under its reference; all others are not granted.
+/// - `first..first + slots.len()` are grant references that this run has allocated.
+/// - A slot with `Lent::Yes` is granted under its reference; all others are not granted.
+/// - `window`, if any, holds the entries of the run; they are written in no other way.
 pub struct GrantRun {
     first: u32,
     peer: DomId,
-    pages: KVec<LentPage>,
+    slots: KVec<Lending>,
+    window: Option<Window>,
 }
 
-struct LentPage {
+struct Lending {
     /// Allocated when it is first needed.
     page: Option<Page>,
-    /// Bytes from the start that may be other than zero.
+    /// Bytes from the start of the page that may be other than zero.
     used: usize,
     lent: Lent,
 }
@@ -72,12 +102,12 @@ impl GrantRun {
     ///
     /// `ENOMEM`; `ENOSPC` if the grant table cannot hold so many in a run.
     pub fn new(peer: DomId, count: u16) -> Result<Self> {
-        let mut pages = KVec::with_capacity(usize::from(count), GFP_KERNEL)?;
+        let mut slots = KVec::with_capacity(usize::from(count), GFP_KERNEL)?;
         let mut first = 0;
 
         for _ in 0..count {
-            pages.push(
-                LentPage {
+            slots.push(
+                Lending {
                     page: None,
                     used: 0,
                     lent: Lent::No,
@@ -90,7 +120,45 @@ impl GrantRun {
             bindings::gnttab_alloc_grant_reference_seq(u32::from(count), &mut first)
         })?;
         // INVARIANT: The references were just allocated and nothing is granted.
-        Ok(Self { first, peer, pages })
+        let mut run = Self {
+            first,
+            peer,
+            slots,
+            window: None,
+        };
+
+        run.window = Window::new(first, count)?;
+        Ok(run)
+    }
+
+    /// Returns how much of a page a grant of this run shows.
+    pub fn version(&self) -> GrantVersion {
+        match self.window {
+            Some(_) => GrantVersion::Range,
+            None => GrantVersion::WholePage,
+        }
+    }
+
+    /// Lends bytes of a packet where they lie; the packet is kept until they are revoked.
+    ///
+    /// # Errors
+    ///
+    /// `EBUSY` if the slot is lent; `EINVAL` for a slot that does not exist; `EOPNOTSUPP` if the
+    /// run lends whole pages only, or the page is another domain's.
+    pub fn lend_piece(&mut self, slot: SlotIndex, piece: &Piece<'_>) -> Result<Fragment> {
+        let fragment =
+            Fragment::new(self.reference(slot)?, piece.offset(), piece.length()).ok_or(EINVAL)?;
+        let frame = piece.frame().ok_or(EOPNOTSUPP)?;
+        let lending = self.slots.get_mut(slot.as_usize()).ok_or(EINVAL)?;
+        let window = self.window.as_mut().ok_or(EOPNOTSUPP)?;
+
+        if lending.lent == Lent::Yes {
+            return Err(EBUSY);
+        }
+        window.permit(slot, self.peer, frame, piece.offset(), piece.length())?;
+        // INVARIANT: The range was just granted.
+        lending.lent = Lent::Yes;
+        Ok(fragment)
     }
 
     /// Copies `length` bytes of `skb` from `from` on into the slot's page and lends it to the peer.
@@ -99,7 +167,7 @@ impl GrantRun {
     ///
     /// `EBUSY` if the slot is lent; `EINVAL` for a slot or range that does not exist; `ENOMEM`;
     /// `EFAULT` if the packet is shorter.
-    pub fn lend(
+    pub fn lend_copy(
         &mut self,
         slot: SlotIndex,
         skb: &Skb,
@@ -109,75 +177,108 @@ impl GrantRun {
     ) -> Result<Fragment> {
         let reference = self.reference(slot)?;
         let peer = self.peer;
-        let lent = self.pages.get_mut(usize::from(slot.get())).ok_or(EINVAL)?;
+        let lending = self.slots.get_mut(slot.as_usize()).ok_or(EINVAL)?;
 
-        if lent.lent == Lent::Yes {
+        if lending.lent == Lent::Yes {
             return Err(EBUSY);
         }
         let fragment = Fragment::new(reference, PageOffset::ZERO, length).ok_or(EINVAL)?;
-        let page = match &mut lent.page {
+        let page = match &mut lending.page {
             Some(page) => page,
             empty => empty.insert(Page::alloc_page(flags | __GFP_ZERO)?),
         };
         // SAFETY: The page is a valid lowmem page, as no `__GFP_HIGHMEM` was given.
         let start = unsafe { bindings::nc2_page_address(page.as_ptr().cast()) }.cast::<u8>();
-        let length = usize::from(length.get()).min(PAGE_SIZE);
-        let stale = lent.used.max(length).min(PAGE_SIZE);
+        let bytes = usize::from(length.get()).min(PAGE_SIZE);
+        let stale = lending.used.max(bytes).min(PAGE_SIZE);
 
         // SAFETY: The page is ours alone: it is not granted, `&mut self` excludes other writers.
-        let bytes = unsafe { core::slice::from_raw_parts_mut(start, stale) };
-        let (fresh, rest) = bytes.split_at_mut_checked(length).ok_or(EINVAL)?;
+        let content = unsafe { core::slice::from_raw_parts_mut(start, stale) };
+        let (fresh, rest) = content.split_at_mut_checked(bytes).ok_or(EINVAL)?;
 
         rest.fill(0);
-        lent.used = length;
+        lending.used = bytes;
         skb.copy_bits(from, fresh)?;
 
-        // SAFETY: The reference is of this run and not granted; the frame is that of a page which
-        // stays allocated until access has ended. It is granted read-only.
-        unsafe {
-            bindings::gnttab_grant_foreign_access_ref(
-                reference.get(),
-                peer.get(),
-                bindings::nc2_virt_to_gfn(start.cast()),
-                1,
-            )
-        };
+        match &mut self.window {
+            Some(window) => {
+                let frame = Frame::of(start).ok_or(EFAULT)?;
+
+                window.permit(slot, peer, frame, PageOffset::ZERO, length)?;
+            }
+            // SAFETY: The reference is of this run and not granted; the frame is that of a page
+            // which stays allocated until access has ended. It is granted read-only.
+            None => unsafe {
+                bindings::gnttab_grant_foreign_access_ref(
+                    reference.get(),
+                    peer.get(),
+                    bindings::nc2_virt_to_gfn(start.cast()),
+                    1,
+                );
+            },
+        }
         // INVARIANT: The page was just granted.
-        lent.lent = Lent::Yes;
+        lending.lent = Lent::Yes;
         Ok(fragment)
     }
 
-    /// Ends the peer's access to the slot's page.
+    /// Ends the peer's access to what the slots lend.
     ///
     /// # Errors
     ///
-    /// [`StillGranted`] if the peer uses it still; the page stays lent, and is not touched.
-    pub fn revoke(&mut self, slot: SlotIndex) -> Result<(), StillGranted> {
-        let Ok(reference) = self.reference(slot) else {
-            return Ok(());
-        };
-        let Some(lent) = self.pages.get_mut(usize::from(slot.get())) else {
-            return Ok(());
-        };
-
-        if lent.lent == Lent::No {
-            return Ok(());
+    /// [`StillGranted`] if the peer uses one of them still: that one and perhaps others stay lent,
+    /// and their memory is not to be touched.
+    pub fn revoke(
+        &mut self,
+        slots: impl Iterator<Item = SlotIndex> + Clone,
+    ) -> Result<(), StillGranted> {
+        if let Some(window) = &mut self.window {
+            for slot in slots.clone() {
+                window.forbid(slot);
+            }
+            // Between the flags of all entries and the status words of all: pairs with Xen's, which
+            // sets the status and then looks at the flags again.
+            //
+            // SAFETY: A barrier has no preconditions.
+            unsafe { bindings::nc2_virt_mb() };
         }
-        // SAFETY: By the type invariant the reference is ours and granted.
-        if unsafe { bindings::gnttab_end_foreign_access_ref(reference.get()) } == 0 {
-            return Err(StillGranted(reference));
+        for slot in slots {
+            self.end_access(slot)?;
         }
-        // INVARIANT: Access has ended.
-        lent.lent = Lent::No;
         Ok(())
     }
 
-    /// How many pages are lent.
+    /// How many slots are lent.
     pub fn lent(&self) -> usize {
-        self.pages
+        self.slots
             .iter()
-            .filter(|page| page.lent == Lent::Yes)
+            .filter(|slot| slot.lent == Lent::Yes)
             .count()
+    }
+
+    fn end_access(&mut self, slot: SlotIndex) -> Result<(), StillGranted> {
+        let Ok(reference) = self.reference(slot) else {
+            return Ok(());
+        };
+        let Some(lending) = self.slots.get_mut(slot.as_usize()) else {
+            return Ok(());
+        };
+
+        if lending.lent == Lent::No {
+            return Ok(());
+        }
+        let ended = match &self.window {
+            Some(window) => window.is_free(slot),
+            // SAFETY: By the type invariant the reference is ours and granted.
+            None => unsafe { bindings::gnttab_end_foreign_access_ref(reference.get()) != 0 },
+        };
+
+        if !ended {
+            return Err(StillGranted(reference));
+        }
+        // INVARIANT: Access has ended.
+        lending.lent = Lent::No;
+        Ok(())
     }
 
     fn reference(&self, slot: SlotIndex) -> Result<GrantRef> {
@@ -192,19 +293,21 @@ impl GrantRun {
 
 impl Drop for GrantRun {
     fn drop(&mut self) {
-        for (at, lent) in (0u32..).zip(self.pages.iter_mut()) {
+        for (at, lending) in (0u32..).zip(self.slots.iter_mut()) {
             let reference = self.first.wrapping_add(at);
 
-            match lent.lent {
+            match (lending.lent, &self.window) {
                 // SAFETY: By the type invariant the reference is ours and not granted.
-                Lent::No => unsafe { bindings::gnttab_free_grant_reference(reference) },
+                (Lent::No, _) => unsafe { bindings::gnttab_free_grant_reference(reference) },
                 // The kernel frees the reference, and its own hold on the page, when the peer lets
                 // go; if it never does, page and reference are lost to use but not to safety.
                 //
                 // SAFETY: By the type invariant the reference is ours and granted.
-                Lent::Yes => unsafe {
+                (Lent::Yes, None) => unsafe {
                     bindings::gnttab_end_foreign_access(reference, core::ptr::null_mut())
                 },
+                // A copy that has not ended long after it was forbidden: lost, but not unsafe.
+                (Lent::Yes, Some(_)) => core::mem::forget(lending.page.take()),
             }
         }
     }

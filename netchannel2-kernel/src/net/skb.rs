@@ -8,16 +8,25 @@ use super::{
     NapiContext,
     NetDevice, //
 };
-use crate::bindings;
-use core::ptr::NonNull;
+use crate::{
+    bindings,
+    grant::Frame, //
+};
+use core::{
+    marker::PhantomData,
+    ptr::NonNull, //
+};
 use kernel::{
     error::to_result,
+    page::PAGE_SIZE,
     prelude::*, //
 };
 use netchannel2_core::{
     units::{
         Bytes,
-        PacketLength, //
+        FragmentLength,
+        PacketLength,
+        PageOffset, //
     },
     wire::{
         Checksum,
@@ -123,6 +132,44 @@ impl Skb {
         to_result(unsafe {
             bindings::skb_copy_bits(self.as_raw(), offset, into.as_mut_ptr().cast(), length)
         })
+    }
+
+    /// Makes the packet one that may be kept for long: nobody waits for it, and its pages are the
+    /// kernel's own, not those of a program or of another domain.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    pub fn detach(&mut self) -> Result {
+        let raw = self.as_raw();
+
+        // SAFETY: By the type invariant the packet is ours.
+        to_result(unsafe { bindings::nc2_skb_orphan_frags(raw) })?;
+        // SAFETY: As above.
+        unsafe {
+            bindings::nc2_skb_orphan(raw);
+            bindings::nc2_nf_reset_ct(raw);
+        }
+        Ok(())
+    }
+
+    /// Iterates over the packet's bytes, page by page.
+    pub fn pieces(&self) -> Pieces<'_> {
+        // SAFETY: By the type invariant.
+        let (start, length) = unsafe {
+            (
+                bindings::nc2_skb_data(self.as_raw()).cast_const(),
+                bindings::nc2_skb_headlen(self.as_raw()),
+            )
+        };
+
+        // INVARIANT: The linear part.
+        Pieces {
+            skb: self,
+            start,
+            rest: length,
+            next: 0,
+        }
     }
 
     /// Returns what the stack says of checksum, segmentation and hash.
@@ -234,6 +281,85 @@ impl Drop for Skb {
     fn drop(&mut self) {
         // SAFETY: By the type invariant; ownership ends here.
         unsafe { bindings::nc2_skb_free(self.as_raw()) }
+    }
+}
+
+/// Bytes of a packet that lie on one page.
+///
+/// # Invariants
+///
+/// `start` is the address of as many bytes of a packet that lives as long as `'a`.
+pub struct Piece<'a> {
+    start: *const u8,
+    length: FragmentLength,
+    _packet: PhantomData<&'a Skb>,
+}
+
+impl Piece<'_> {
+    /// Returns where on its page the piece starts.
+    pub fn offset(&self) -> PageOffset {
+        u16::try_from(self.start.addr() % PAGE_SIZE)
+            .ok()
+            .and_then(PageOffset::new)
+            .unwrap_or(PageOffset::ZERO)
+    }
+
+    /// Returns how many bytes it has.
+    pub fn length(&self) -> FragmentLength {
+        self.length
+    }
+
+    /// Returns its page; `None` if that is another domain's.
+    pub(crate) fn frame(&self) -> Option<Frame> {
+        Frame::of(self.start)
+    }
+}
+
+/// The pieces of a packet in order: its linear part, then its fragments.
+///
+/// # Invariants
+///
+/// `start` is the address of `rest` bytes of `skb`; `next` is the fragment behind them.
+pub struct Pieces<'a> {
+    skb: &'a Skb,
+    start: *const u8,
+    rest: u32,
+    next: u32,
+}
+
+impl<'a> Iterator for Pieces<'a> {
+    type Item = Piece<'a>;
+
+    fn next(&mut self) -> Option<Piece<'a>> {
+        let raw = self.skb.as_raw();
+
+        while self.rest == 0 {
+            // SAFETY: The packet is valid, and the fragment one that it has.
+            unsafe {
+                if self.next >= bindings::nc2_skb_frag_count(raw) {
+                    return None;
+                }
+                // INVARIANT: The next fragment.
+                self.start = bindings::nc2_skb_frag_address(raw, self.next)
+                    .cast_const()
+                    .cast();
+                self.rest = bindings::nc2_skb_frag_size(raw, self.next);
+            }
+            self.next += 1;
+        }
+
+        let room = PAGE_SIZE - self.start.addr() % PAGE_SIZE;
+        let length = room.min(self.rest as usize);
+        let piece = Piece {
+            start: self.start,
+            length: FragmentLength::new(u16::try_from(length).ok()?)?,
+            _packet: PhantomData,
+        };
+
+        // INVARIANT: What is behind the piece.
+        self.start = self.start.wrapping_add(length);
+        self.rest -= u32::try_from(length).ok()?;
+        Some(piece)
     }
 }
 

@@ -1,0 +1,299 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Packets that the peer copies out of this domain's memory.
+
+use super::Fault;
+use crate::{
+    grant::{
+        GrantRun,
+        GrantVersion, //
+    },
+    net::Skb,
+};
+use kernel::{
+    prelude::*,
+    time::{
+        delay::fsleep,
+        Delta, //
+    }, //
+};
+use netchannel2_core::{
+    grant::slots::{
+        Chain,
+        SlotPool, //
+    },
+    segment::pages_for,
+    units::{
+        Bytes,
+        DomId,
+        FragmentLength,
+        PacketId,
+        PacketLength, //
+    },
+    wire::{
+        Fragments,
+        MAX_FRAGMENTS,
+        MAX_OUTSTANDING, //
+    },
+};
+
+/// Grants of one connection; with those of whole pages 2 MiB are lent at most.
+const SLOTS: usize = 512;
+
+/// For how many milliseconds the end of a connection waits for a copy that goes on.
+const PATIENCE: u32 = 1000;
+
+/// Grants towards the peer, and the packets behind them.
+pub(super) struct Lender {
+    // Boxed, as it is too large for the stack on which it is built.
+    slots: KBox<SlotPool<SLOTS>>,
+    run: GrantRun,
+    /// By packet id.
+    packets: KVec<Option<Outgoing>>,
+    counters: LendCounters,
+}
+
+/// What was lent how.
+#[derive(Clone, Copy, Default)]
+pub(super) struct LendCounters {
+    /// Packets whose bytes were lent where they lie.
+    pub(super) in_place: u64,
+    /// Packets that were copied to pages of their own first.
+    pub(super) copied: u64,
+    /// Packets that were not sent because there was no page for their copy.
+    pub(super) no_memory: u64,
+}
+
+/// A packet that the peer may copy.
+struct Outgoing {
+    chain: Chain,
+    /// The packet itself, where it was lent in place.
+    skb: Option<Skb>,
+}
+
+/// A packet that is granted, and that the peer has not been told of.
+#[must_use = "the grants stay until the packet is entered or taken back"]
+pub(super) struct Lent {
+    chain: Chain,
+    fragments: Fragments,
+    place: Place,
+}
+
+impl Lent {
+    /// Where the bytes are.
+    pub(super) fn fragments(&self) -> &Fragments {
+        &self.fragments
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// In the packet itself.
+    Packet,
+    /// On pages of the run.
+    Copy,
+}
+
+/// Why a packet was not lent.
+pub(super) enum NotLent {
+    /// There are not enough slots; there may be later.
+    NoRoom,
+    /// There is no memory.
+    NoMemory,
+}
+
+impl Lender {
+    pub(super) fn new(peer: DomId) -> Result<Self> {
+        let mut packets = KVec::with_capacity(MAX_OUTSTANDING.into(), GFP_KERNEL)?;
+
+        for _ in 0..MAX_OUTSTANDING {
+            packets.push(None, GFP_KERNEL)?;
+        }
+        Ok(Self {
+            slots: new_slots()?,
+            run: GrantRun::new(peer, u16::try_from(SLOTS)?)?,
+            packets,
+            counters: LendCounters::default(),
+        })
+    }
+
+    /// Whether a packet of any shape can be lent.
+    pub(super) fn has_room(&self) -> bool {
+        self.slots.free() >= u16::from(MAX_FRAGMENTS)
+    }
+
+    /// Returns how much of a page the peer sees.
+    pub(super) fn version(&self) -> GrantVersion {
+        self.run.version()
+    }
+
+    /// Returns how many grants the peer has.
+    pub(super) fn lent(&self) -> u16 {
+        self.slots.taken()
+    }
+
+    pub(super) fn counters(&self) -> LendCounters {
+        self.counters
+    }
+
+    /// Grants the packet's bytes: in place if the grants can be limited to them, and as a copy
+    /// otherwise.
+    pub(super) fn lend(&mut self, skb: &mut Skb, length: PacketLength) -> Result<Lent, NotLent> {
+        if self.run.version() == GrantVersion::Range {
+            skb.detach().map_err(|_| NotLent::NoMemory)?;
+
+            let pieces = skb.pieces().take(usize::from(MAX_FRAGMENTS) + 1).count();
+
+            // More pieces than a message holds are put together.
+            if let Some(count) = u8::try_from(pieces).ok().filter(|&n| n <= MAX_FRAGMENTS) {
+                let chain = self.take(u16::from(count))?;
+
+                match self.lend_in_place(skb, &chain) {
+                    Ok(fragments) => {
+                        self.counters.in_place += 1;
+                        return Ok(Lent {
+                            chain,
+                            fragments,
+                            place: Place::Packet,
+                        });
+                    }
+                    // Pages of another domain among them.
+                    Err(_) => self.release(chain),
+                }
+            }
+        }
+
+        let chain = self.take(pages_for(length))?;
+
+        match self.lend_copy(skb, length, &chain) {
+            Ok(fragments) => {
+                self.counters.copied += 1;
+                Ok(Lent {
+                    chain,
+                    fragments,
+                    place: Place::Copy,
+                })
+            }
+            Err(_) => {
+                self.counters.no_memory += 1;
+                self.release(chain);
+                Err(NotLent::NoMemory)
+            }
+        }
+    }
+
+    /// Takes note that the peer was told of the packet under `id`.
+    pub(super) fn enter(&mut self, id: PacketId, lent: Lent, skb: Skb) {
+        let skb = match lent.place {
+            Place::Packet => Some(skb),
+            Place::Copy => {
+                skb.consume();
+                None
+            }
+        };
+
+        // The core hands out ids below `MAX_OUTSTANDING`, for which there are places.
+        if let Some(place) = self.packets.get_mut(usize::from(id.get())) {
+            *place = Some(Outgoing {
+                chain: lent.chain,
+                skb,
+            });
+        }
+    }
+
+    /// Takes a packet back that the peer was not told of.
+    pub(super) fn take_back(&mut self, lent: Lent) {
+        self.release(lent.chain);
+    }
+
+    /// Takes a packet back that the peer is done with.
+    pub(super) fn finish(&mut self, id: PacketId) -> Result<(), Fault> {
+        let Some(place) = self.packets.get_mut(usize::from(id.get())) else {
+            return Ok(());
+        };
+        let Some(outgoing) = place.as_ref() else {
+            return Ok(());
+        };
+
+        self.run
+            .revoke(self.slots.iter(&outgoing.chain))
+            .map_err(|still| Fault::StillGranted(id, still.0))?;
+        if let Some(Outgoing { chain, skb }) = place.take() {
+            self.slots.release(chain);
+            if let Some(skb) = skb {
+                skb.consume();
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes everything back and returns how many grants the peer still uses.
+    pub(super) fn end(mut self) -> u32 {
+        let mut packets = core::mem::take(&mut self.packets);
+
+        for outgoing in packets.drain_all().flatten() {
+            let mut ended = self.run.revoke(self.slots.iter(&outgoing.chain)).is_ok();
+
+            if self.run.version() == GrantVersion::Range {
+                for _ in 0..PATIENCE {
+                    if ended {
+                        break;
+                    }
+                    fsleep(Delta::from_millis(1));
+                    ended = self.run.revoke(self.slots.iter(&outgoing.chain)).is_ok();
+                }
+            }
+            if !ended {
+                // Its memory is in use: lost, but not unsafe.
+                core::mem::forget(outgoing.skb);
+            }
+        }
+        u32::try_from(self.run.lent()).unwrap_or(u32::MAX)
+    }
+
+    fn take(&mut self, count: u16) -> Result<Chain, NotLent> {
+        self.slots.take_chain(count).ok_or(NotLent::NoRoom)
+    }
+
+    fn release(&mut self, chain: Chain) {
+        // The peer has not heard of the grants; if it uses one all the same, the slot stays lent,
+        // and the run does not lend it again.
+        let _ = self.run.revoke(self.slots.iter(&chain));
+        self.slots.release(chain);
+    }
+
+    fn lend_in_place(&mut self, skb: &Skb, chain: &Chain) -> Result<Fragments> {
+        let mut fragments = Fragments::NONE;
+
+        for (slot, piece) in self.slots.iter(chain).zip(skb.pieces()) {
+            let fragment = self.run.lend_piece(slot, &piece)?;
+
+            fragments.push(fragment).ok_or(EINVAL)?;
+        }
+        Ok(fragments)
+    }
+
+    fn lend_copy(&mut self, skb: &Skb, length: PacketLength, chain: &Chain) -> Result<Fragments> {
+        let mut fragments = Fragments::NONE;
+        let (mut from, mut rest) = (Bytes::ZERO, length.get());
+
+        for slot in self.slots.iter(chain) {
+            let part = u16::try_from(rest)
+                .ok()
+                .and_then(FragmentLength::new)
+                .unwrap_or(FragmentLength::PAGE);
+            let fragment = self.run.lend_copy(slot, skb, from, part, GFP_ATOMIC)?;
+
+            fragments.push(fragment).ok_or(EINVAL)?;
+            from = from.saturating_add(part.bytes());
+            rest = rest.saturating_sub(u32::from(part.get()));
+        }
+        Ok(fragments)
+    }
+}
+
+/// A function of its own, so that its large temporary is on no other stack frame.
+#[inline(never)]
+fn new_slots() -> Result<KBox<SlotPool<SLOTS>>> {
+    Ok(KBox::new(SlotPool::new(), GFP_KERNEL)?)
+}
