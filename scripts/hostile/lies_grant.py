@@ -236,6 +236,30 @@ def finish_while_mapped(channel, side):
     return f"{len(mapped)} pages stayed mapped"
 
 
+@lie("read-beyond", HARMLESS)
+def read_beyond(channel, side):
+    """The bytes before and behind granted packets are copied: Xen refuses, or there are only zeroes."""
+    owed = _pull_unfinished(channel, 8)
+    refused = zero = 0
+    for reference, offset, length in channel.kept[-len(owed):]:
+        if side.mapping.copy(side.peer_domain, reference, offset, length) is None:
+            raise AssertionError(f"reference {reference} is refused within its packet")
+        behind = offset + length
+        for start, end in ((0, offset), (offset - 1, offset), (behind, behind + 1), (behind, PAGE), (0, PAGE)):
+            if not 0 <= start < end <= PAGE:
+                continue
+            found = side.mapping.copy(side.peer_domain, reference, start, end - start)
+            if found is None:
+                refused += 1
+                continue
+            zero += 1
+            beyond = found[: max(0, offset - start)] + found[max(0, behind - start) :]
+            if any(beyond):
+                raise AssertionError(f"reference {reference} shows bytes {start} to {end}, the packet has {offset} to {behind}")
+    channel.raw(finish(owed))
+    return f"{refused} copies refused, {zero} with zeroes around the packet"
+
+
 @lie("message-changes", CLOSES, "is", also=("harmless",))
 def message_changes(channel, _side):
     """Messages change between right and wrong while they are read, for three seconds."""

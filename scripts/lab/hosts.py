@@ -124,7 +124,7 @@ class Guest(Host):
         self.config = "\n".join([
             f'name="{name}"', f'type="{kind}"', f'kernel="{kernel}"', f'ramdisk="{ramdisk}"', f"memory={memory}",
             # Not emulated time stamps: each would be a trap into Xen.
-            f"vcpus={vcpus}", 'cpus="1"', 'tsc_mode="native"', 'on_crash="preserve"', 'on_reboot="destroy"',
+            f"vcpus={vcpus}", f'cpus="{lab.machine.guest_cpu}"', 'tsc_mode="native"', 'on_crash="preserve"', 'on_reboot="destroy"',
             # Boots with warnings only, which is much faster on a console; its init turns the rest on.
             f'extra="console=hvc0 loglevel=5 rdinit=/init panic=-1 lab.drivers={",".join(drivers)} {options}"',
             "vif=[" + ",".join(f"'{line}'" for line in vifs) + "]", ""])

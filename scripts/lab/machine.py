@@ -42,10 +42,11 @@ def take_turn():
 
 
 class Machine:
-    """Owns QEMU and its files in `folder`."""
+    """Owns QEMU and its files in `folder`: dom0 on the first CPUs, guests on the last one."""
 
-    def __init__(self, folder, dom0_options="", extra_files=None, qemu_options=()):
+    def __init__(self, folder, dom0_options="", extra_files=None, qemu_options=(), dom0_cpus=2):
         self.folder = folder
+        self.dom0_cpus = self.guest_cpu = dom0_cpus
         self.console_path = folder / "xen-dom0-console.log"
         self.logs = collections.defaultdict(str)
         self.logs_changed = threading.Condition()
@@ -68,13 +69,14 @@ class Machine:
 
     def _command(self, ramdisk, dom0_options):
         return [
-            "qemu-system-x86_64", "-accel", "tcg,thread=multi", "-smp", "2", "-cpu", CPU, "-m", "6144",
+            "qemu-system-x86_64", "-accel", "tcg,thread=multi", "-smp", str(self.dom0_cpus + 1), "-cpu", CPU, "-m", "6144",
             "-display", "none", "-no-reboot", "-nic", "none",
             "-chardev", f"socket,id=console,path={self.folder}/console.sock,server=on,wait=off,logfile={self.console_path}",
             "-serial", "chardev:console",
             "-chardev", f"socket,id=agent,path={self.folder}/agent.sock", "-serial", "chardev:agent",
             "-kernel", str(IMAGES / "xen"),
-            "-append", "console=com1 com1=115200,8n1 dom0_mem=3072M,max:3072M dom0_max_vcpus=1 dom0_vcpus_pin noreboot=1 "
+            "-append", "console=com1 com1=115200,8n1 dom0_mem=3072M,max:3072M "
+                       f"dom0_max_vcpus={self.dom0_cpus} dom0_vcpus_pin noreboot=1 "
                        "loglvl=all guest_loglvl=all conring_size=4M",
             "-initrd", f"{IMAGES}/vmlinuz console=hvc0 loglevel=5 panic=-1 rdinit=/init log_buf_len=4M {dom0_options},{ramdisk}",
         ]

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Runs lab scenarios: run.py [--vif ours|stock] [--list] [NAME…]
 
-Boots the machine once for all of them. A scenario fails when it raises, when a limit passes, or when any kernel
+Boots the machine once for all of them that want the same options of dom0. A scenario fails when it raises, when a limit passes, or when any kernel
 printed a line that `logscan` knows as bad. Everything is kept under $CACHE/runs/.
 """
 import argparse
@@ -29,7 +29,8 @@ def main():
     options = arguments()
     for path in sorted((pathlib.Path(__file__).parent / "scenarios").glob("*.py")):
         importlib.import_module(f"scenarios.{path.stem}")
-    chosen = [entry for entry in scenario.ALL if wanted(entry, options)]
+    # Stable, so that those which want the same machine stay in their order.
+    chosen = sorted((entry for entry in scenario.ALL if wanted(entry, options)), key=lambda entry: entry.dom0_options)
     if options.list:
         print("\n".join(f"{entry.name:24} {entry.summary}" for entry in chosen))
         return
@@ -58,12 +59,15 @@ def wanted(entry, options):
 
 def run_all(chosen, options, folder, results):
     lab, boots = None, 0
-    for entry in chosen * options.repeat:
+    for entry in sorted(chosen * options.repeat, key=lambda entry: entry.dom0_options):
+        if lab and lab.dom0_options != entry.dom0_options:
+            lab.machine.power_off()
+            lab = None
         if lab is None:
             boots += 1
             try:
-                lab = Lab(folder / f"boot{boots}", options.vif)
-                results.note(f"dom0 up after {lab.machine.boot_seconds:.1f} s")
+                lab = Lab(folder / f"boot{boots}", options.vif, entry.dom0_options)
+                results.note(f"dom0 up after {lab.machine.boot_seconds:.1f} s {entry.dom0_options}".rstrip())
             except LabError as error:
                 results.result(entry.name, str(error))
                 if boots >= 3:

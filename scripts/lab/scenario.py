@@ -13,12 +13,13 @@ class Scenario:
     kinds: tuple
     seconds: int
     by_name_only: bool
+    dom0_options: str
 
 
-def scenario(name, kinds=("ours", "stock"), seconds=120, by_name_only=False):
-    """`kinds`: the vifs with which it makes sense; `seconds`: its limit."""
+def scenario(name, kinds=("ours", "stock"), seconds=120, by_name_only=False, dom0_options=""):
+    """`kinds`: the vifs with which it makes sense; `seconds`: its limit; `dom0_options`: for dom0's command line."""
     def register(function):
         summary = (function.__doc__ or "").strip().split("\n")[0]
-        ALL.append(Scenario(name, summary, function, kinds, seconds, by_name_only))
+        ALL.append(Scenario(name, summary, function, kinds, seconds, by_name_only, dom0_options))
         return function
     return register

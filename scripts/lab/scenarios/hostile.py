@@ -75,18 +75,19 @@ def hostile_back(lab):
 
 
 def lying_frontend(lab, names=None):
-    """Tells netchannel2_back lies from a guest: those with these names, or all."""
+    """Tells netchannel2_back lies from a guest: those with these names, or all; returns what came of each."""
     network = [vif(0, 41, "vif-netchannel2")]
     with liar_guest(lab, "liar", vifs=network) as guest:
         honest = results(guest.run(f"/hostile/run front honest {address(guest)} --seconds 5", 120, check=False))
         lab.expect(honest[0]["ok"], f"the backend does not even work with an honest peer: {honest}")
-        problems = []
+        problems, said = [], {}
         for batch in batches(table(lab, "front", names)):
-            check_batch(lab, batch, "dom0", problems,
-                        lambda names: guest.run(f"/hostile/run front {names} {address(guest)}",
-                                                LIE_LIMIT * len(names.split()), check=False))
+            said |= check_batch(lab, batch, "dom0", problems,
+                                lambda names: guest.run(f"/hostile/run front {names} {address(guest)}",
+                                                        LIE_LIMIT * len(names.split()), check=False))
             renew(lab, guest, network[0])
         lab.expect(not problems, f"{len(problems)} lies:\n" + "\n".join(problems))
+        return said
 
 
 def lying_backend(lab, names=None):
@@ -205,7 +206,10 @@ def results(command):
 
 
 def check_batch(lab, batch, source, problems, run):
-    """Tells the lies of a batch, and holds the log of the driver under test against what they should make it say."""
+    """Tells the lies of a batch, and holds the log of the driver under test against what they should make it say.
+
+    Returns what the liar says of each.
+    """
     before = len(lab.machine.logs[source])
     found = {}
     command = run(" ".join(lie["name"] for lie in batch))
@@ -228,3 +232,4 @@ def check_batch(lab, batch, source, problems, run):
                 problems.append(f"{lie['name']}: {source} did not say {lie['log']!r}")
             else:
                 at = place + len(lie["log"])
+    return found

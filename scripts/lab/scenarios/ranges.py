@@ -1,0 +1,80 @@
+"""Grant table version 2: the peer reaches the bytes of a packet and no others."""
+import re
+
+from hosts import vif
+from scenario import scenario
+from scenarios.basics import MTU_OVERHEAD, SWEEP_STEP, sweep_both_ways, with_largest_mtu
+from scenarios.hostile import lying_frontend
+
+VERSION_2 = "grant_table.version=2"
+
+
+def counter(host, link, name):
+    """One of `ethtool -S`."""
+    return int(host.output(f"ethtool -S {link} | sed -n 's/^ *{name}: //p'"))
+
+
+def carry(lab, guest):
+    """Packets of all sizes and TCP both ways, every byte checked."""
+    sweep_both_ways(lab, guest, 1500 - MTU_OVERHEAD, 7)
+    with_largest_mtu(lab, guest, lambda mtu: sweep_both_ways(lab, guest, mtu - MTU_OVERHEAD, 4 * SWEEP_STEP + 1))
+    traffic = lab.traffic(guest)
+    for client, server, address in traffic.directions():
+        traffic.check(client, server, address, "tcp", "--dir both --seconds 2 --streams 2")
+        traffic.check(client, server, address, "udp", "--size 40000 --count 300 --window 8 --max-loss 1")
+
+
+@scenario("range_grants", kinds=("ours",), seconds=400, dom0_options=VERSION_2)
+def range_grants(lab):
+    """dom0 lends packets where they lie, as ranges, to a guest with either version of its own table."""
+    for version, host in ((1, 51), (2, 52)):
+        guest = lab.new_guest(f"table{version}", host, options=f"grant_table.version={version}")
+        with lab.no_leaks():
+            guest.wait_link()
+            carry(lab, guest)
+        sides = ((lab.dom0, guest.vif(), 2), (guest, guest.link(), version))
+        for side, link, table in sides:
+            in_place, copied = counter(side, link, "send_in_place"), counter(side, link, "send_copied")
+            lab.expect((in_place > 0) == (table == 2), f"{side.name} lent {in_place} packets in place with version {table}")
+            lab.expect((copied > 0) == (table == 1), f"{side.name} copied {copied} packets with version {table}")
+        lab.expect("ranges of bytes" in lab.dom0.output(f"dmesg | grep 'vif-{guest.domain}-0: connected' | tail -n 1"),
+                   "dom0's log does not say that it lends ranges")
+        guest.destroy()
+
+
+@scenario("range_lifecycle", kinds=("ours",), seconds=400, dom0_options=VERSION_2)
+def range_lifecycle(lab):
+    """With ranges too, drivers are loaded again and guests destroyed under traffic, and nothing stays behind."""
+    lab.no_standing_guest()
+    with lab.no_leaks():
+        for number in range(2):
+            guest = lab.new_guest(f"ranges{number}", 53 + number, options=VERSION_2)
+            guest.wait_link()
+            traffic = lab.traffic(guest)
+            with traffic:
+                for _ in range(3):
+                    guest.run(f"rmmod {lab.front} && insmod /lab/{lab.front}.ko")
+                    traffic.recovers()
+                    lab.dom0.run(f"rmmod {lab.back} && insmod /lab/{lab.back}.ko")
+                    lab.wait_bridged(guest)
+                    traffic.recovers()
+                guest.destroy()
+            lab.guests.remove(guest)
+    lab.dom0.load(*lab.back_drivers())
+
+
+@scenario("range_two_guests", kinds=("ours",), seconds=300, dom0_options=VERSION_2)
+def range_two_guests(lab):
+    """Packets from a guest of xen-netback, whose pages are foreign to dom0, reach a guest of ours."""
+    ours = lab.guest()
+    stock = lab.new_guest("foreign", 55, vifs=[vif(0, 55, "vif-bridge")])
+    stock.wait_link()
+    for client, server in ((stock, ours), (ours, stock)):
+        lab.traffic(server).check(client, server, server.address(), "tcp", "--dir both --seconds 2")
+
+
+@scenario("range_refused", kinds=("ours",), seconds=200, dom0_options=VERSION_2)
+def range_refused(lab):
+    """A hostile guest asks Xen for bytes around those that dom0 lends, and Xen refuses every one."""
+    said = lying_frontend(lab, ["read-beyond"])
+    lab.expect(re.search(r"[1-9]\d* copies refused, 0 with zeroes", said["read-beyond"]["did"]), f"the liar says {said}")
