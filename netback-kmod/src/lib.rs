@@ -81,6 +81,10 @@ module! {
             default: 0,
             description: "Take every vif (1), not only those with script=vif-netchannel2 (0)",
         },
+        grant_ranges: u8 {
+            default: 1,
+            description: "Lend packets where they lie, as ranges of bytes, if the grant table has version 2 (1), or copies of them on pages of their own (0)",
+        },
         inline_max: u16 {
             default: 256,
             description: "Longest packet towards the guest that travels in its message, 0 to 2048 bytes",

@@ -300,7 +300,8 @@ fn connect(vif: &Arc<Vif>, life: &Life, frontend: &Directory<'_>) -> Result<Link
                 memory,
                 events,
                 features: answer.negotiated.features,
-                thresholds: parameters::thresholds(),
+                thresholds: parameters::thresholds().map_err(step("parameters"))?,
+                grant_ranges: parameters::grant_ranges().map_err(step("parameters"))?,
             },
             vif.clone(),
         )

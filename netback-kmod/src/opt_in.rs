@@ -6,6 +6,7 @@
 //! into the backend's directory, or by the module parameter `all_vifs`. Any other is declined, and
 //! `xen-netback` takes it; so is a vif with `rate=`, a limit that this driver does not have.
 
+use crate::parameters;
 use kernel::prelude::*;
 use netchannel2_kernel::xenbus::Directory;
 
@@ -18,7 +19,7 @@ const SCRIPT: &[u8] = b"vif-netchannel2";
 ///
 /// Those of xenstore.
 pub(crate) fn is_opted_in(vif: &Directory<'_>) -> Result<bool> {
-    let is_opted_in = crate::module_parameters::all_vifs.value() != 0
+    let is_opted_in = parameters::all_vifs()?.is_on()
         || vif
             .read(c"script")?
             .is_some_and(|script| names_script(script.as_bytes()));

@@ -18,6 +18,7 @@
 //! * [`queue`] joins these to the two halves of a queue, [`queue::Sender`] and [`queue::Receiver`].
 //! * [`segment`] chooses which way a packet's bytes travel.
 //! * [`handshake`] covers xenstore keys, negotiation and the device's states.
+//! * [`knobs`] checks what an administrator sets.
 //! * [`stats`] counts.
 //!
 //! `Documentation/protocol.md` is the protocol in prose. Words are used in one sense only: *rx* is
@@ -41,6 +42,7 @@ pub mod credit;
 pub mod error;
 pub mod grant;
 pub mod handshake;
+pub mod knobs;
 pub mod queue;
 pub mod ring;
 pub mod segment;

@@ -14,6 +14,7 @@ mod tests {
             Fragment,
             GrantRef, //
         },
+        knobs::Switch,
         units::{
             Bytes,
             DomId,
@@ -87,7 +88,7 @@ mod tests {
     #[test]
     fn a_copy_brings_the_bytes() -> Result {
         as_domain(|own| {
-            let (mut run, mut slots) = (GrantRun::new(own, 4)?, SlotPool::new());
+            let (mut run, mut slots) = (GrantRun::new(own, 4, Switch::On)?, SlotPool::new());
             let bytes = pattern(4096)?;
             let fragments = [
                 lend(&mut run, &mut slots, &bytes)?,
@@ -105,7 +106,7 @@ mod tests {
     #[test]
     fn a_page_holds_nothing_but_the_packet() -> Result {
         as_domain(|own| {
-            let (mut run, mut slots) = (GrantRun::new(own, 1)?, SlotPool::<4>::new());
+            let (mut run, mut slots) = (GrantRun::new(own, 1, Switch::On)?, SlotPool::<4>::new());
             let chain = slots.take_chain(1).ok_or(ENOSPC)?;
             let slot = slots.iter(&chain).next().ok_or(ENOSPC)?;
             let length = |length| FragmentLength::new(length).ok_or(EINVAL);
@@ -128,7 +129,7 @@ mod tests {
     #[test]
     fn a_copy_without_a_grant_is_refused() -> Result {
         as_domain(|own| {
-            let (mut run, mut slots) = (GrantRun::new(own, 1)?, SlotPool::new());
+            let (mut run, mut slots) = (GrantRun::new(own, 1, Switch::On)?, SlotPool::new());
             let lent = lend(&mut run, &mut slots, &pattern(512)?)?;
 
             drop(run);
@@ -142,7 +143,7 @@ mod tests {
     #[test]
     fn a_prefix_comes_before_the_copy() -> Result {
         as_domain(|own| {
-            let (mut run, mut slots) = (GrantRun::new(own, 1)?, SlotPool::new());
+            let (mut run, mut slots) = (GrantRun::new(own, 1, Switch::On)?, SlotPool::new());
             let lent = lend(&mut run, &mut slots, &[0x22; 4000])?;
             let mut pool = PagePool::new(32)?;
             let length = PacketLength::new(6000).map_err(|_| EINVAL)?;
@@ -169,7 +170,7 @@ mod tests {
     #[test]
     fn a_buffer_is_filled_or_refused() -> Result {
         as_domain(|own| {
-            let (mut run, mut slots) = (GrantRun::new(own, 1)?, SlotPool::new());
+            let (mut run, mut slots) = (GrantRun::new(own, 1, Switch::On)?, SlotPool::new());
             let lent = lend(&mut run, &mut slots, &[0x22; 4000])?;
 
             assert!(copy(own, &[lent], 4001).is_err());
@@ -181,7 +182,7 @@ mod tests {
     #[test]
     fn a_lent_page_is_not_lent_again() -> Result {
         as_domain(|own| {
-            let (mut run, mut slots) = (GrantRun::new(own, 1)?, SlotPool::<4>::new());
+            let (mut run, mut slots) = (GrantRun::new(own, 1, Switch::On)?, SlotPool::<4>::new());
             let chain = slots.take_chain(1).ok_or(ENOSPC)?;
             let slot = slots.iter(&chain).next().ok_or(ENOSPC)?;
             let skb = Skb::for_test(&[1; 64]).ok_or(ENOMEM)?;
@@ -203,7 +204,7 @@ mod tests {
     #[test]
     fn a_mapped_page_cannot_be_revoked() -> Result {
         as_domain(|own| {
-            let (mut run, mut slots) = (GrantRun::new(own, 1)?, SlotPool::<4>::new());
+            let (mut run, mut slots) = (GrantRun::new(own, 1, Switch::On)?, SlotPool::<4>::new());
             let chain = slots.take_chain(1).ok_or(ENOSPC)?;
             let slot = slots.iter(&chain).next().ok_or(ENOSPC)?;
             let bytes = pattern(300)?;
@@ -226,7 +227,7 @@ mod tests {
     #[test]
     fn mapping_without_a_grant_is_refused() -> Result {
         as_domain(|own| {
-            let (mut run, mut slots) = (GrantRun::new(own, 1)?, SlotPool::new());
+            let (mut run, mut slots) = (GrantRun::new(own, 1, Switch::On)?, SlotPool::new());
             let lent = lend(&mut run, &mut slots, &[5; 64])?;
             let missing = GrantRef::new(lent.reference().get() + 1).ok_or(EINVAL)?;
 

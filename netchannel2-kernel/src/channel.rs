@@ -60,6 +60,7 @@ use kernel::{
     sync::Arc, //
 };
 use netchannel2_core::{
+    knobs::Switch,
     ring::{
         control::Direction,
         Rearm, //
@@ -96,6 +97,8 @@ pub struct Connection<P: Poll> {
     pub features: Features,
     /// When a packet takes which way.
     pub thresholds: Thresholds,
+    /// Whether packets may be lent as ranges of bytes.
+    pub grant_ranges: Switch,
 }
 
 /// The queue of a net device, connected or not.

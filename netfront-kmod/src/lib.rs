@@ -79,6 +79,10 @@ module! {
     license: "GPL",
     alias: ["xen:vif"],
     params: {
+        grant_ranges: u8 {
+            default: 1,
+            description: "Lend packets where they lie, as ranges of bytes, if the grant table has version 2 (1), or copies of them on pages of their own (0)",
+        },
         inline_max: u16 {
             default: 256,
             description: "Longest packet from the guest that travels in its message, 0 to 2048 bytes",

@@ -289,7 +289,8 @@ fn connect(vif: &Arc<Vif>, life: &Life) -> Result<Link<Vif>, Refusal> {
                 memory,
                 events,
                 features: negotiated.features,
-                thresholds: parameters::thresholds(),
+                thresholds: parameters::thresholds().map_err(step("parameters"))?,
+                grant_ranges: parameters::grant_ranges().map_err(step("parameters"))?,
             },
             vif.clone(),
         )

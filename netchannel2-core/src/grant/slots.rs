@@ -69,11 +69,13 @@ struct Link {
 ///
 /// * From `head`, `free` links lead through every slot that is free, and no other.
 /// * A chain's links lead through its slots, all of them taken or condemned.
-/// * `free`, `quarantined` count the slots in those states.
+/// * `free`, `quarantined` count the slots in those states; `count` is how many there are at all,
+///   those behind them are never free.
 #[derive(Debug)]
 pub struct SlotPool<const N: usize> {
     links: [Link; N],
     head: u16,
+    count: u16,
     free: u16,
     quarantined: u16,
 }
@@ -89,6 +91,12 @@ impl<const N: usize> SlotPool<N> {
 
     /// Makes a pool whose slots are all free, to be taken in order.
     pub fn new() -> Self {
+        Self::with_count(Self::COUNT)
+    }
+
+    /// Makes a pool of the first `count` slots only, or of all if that are fewer.
+    pub fn with_count(count: u16) -> Self {
+        let count = count.min(Self::COUNT);
         let mut links = [Link {
             next: 0,
             state: State::Free,
@@ -100,7 +108,8 @@ impl<const N: usize> SlotPool<N> {
         Self {
             links,
             head: 0,
-            free: Self::COUNT,
+            count,
+            free: count,
             quarantined: 0,
         }
     }
@@ -117,7 +126,7 @@ impl<const N: usize> SlotPool<N> {
 
     /// Returns how many slots are taken.
     pub const fn taken(&self) -> u16 {
-        Self::COUNT
+        self.count
             .saturating_sub(self.free)
             .saturating_sub(self.quarantined)
     }

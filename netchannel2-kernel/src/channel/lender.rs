@@ -22,6 +22,7 @@ use netchannel2_core::{
         Chain,
         SlotPool, //
     },
+    knobs::Switch,
     segment::pages_for,
     units::{
         Bytes,
@@ -37,8 +38,11 @@ use netchannel2_core::{
     },
 };
 
-/// Grants of one connection; with those of whole pages 2 MiB are lent at most.
-const SLOTS: usize = 512;
+/// Grants of one connection; with those of whole pages 1 MiB is lent at most.
+const SLOTS: usize = 256;
+
+/// The fewest with which packets of any shape can be sent.
+const FEWEST: u16 = 2 * MAX_FRAGMENTS as u16;
 
 /// For how many milliseconds the end of a connection waits for a copy that goes on.
 const PATIENCE: u32 = 1000;
@@ -103,15 +107,17 @@ pub(super) enum NotLent {
 }
 
 impl Lender {
-    pub(super) fn new(peer: DomId) -> Result<Self> {
+    pub(super) fn new(peer: DomId, ranges: Switch) -> Result<Self> {
         let mut packets = KVec::with_capacity(MAX_OUTSTANDING.into(), GFP_KERNEL)?;
 
         for _ in 0..MAX_OUTSTANDING {
             packets.push(None, GFP_KERNEL)?;
         }
+        let run = run_of(peer, ranges)?;
+
         Ok(Self {
-            slots: new_slots()?,
-            run: GrantRun::new(peer, u16::try_from(SLOTS)?)?,
+            slots: new_slots(run.count())?,
+            run,
             packets,
             counters: LendCounters::default(),
         })
@@ -292,8 +298,20 @@ impl Lender {
     }
 }
 
+/// Takes a run of references: half as many, and so on, where the table is short of them.
+fn run_of(peer: DomId, ranges: Switch) -> Result<GrantRun> {
+    let mut count = u16::try_from(SLOTS)?;
+
+    loop {
+        match GrantRun::new(peer, count, ranges) {
+            Err(error) if error == ENOSPC && count / 2 >= FEWEST => count /= 2,
+            result => return result,
+        }
+    }
+}
+
 /// A function of its own, so that its large temporary is on no other stack frame.
 #[inline(never)]
-fn new_slots() -> Result<KBox<SlotPool<SLOTS>>> {
-    Ok(KBox::new(SlotPool::new(), GFP_KERNEL)?)
+fn new_slots(count: u16) -> Result<KBox<SlotPool<SLOTS>>> {
+    Ok(KBox::new(SlotPool::with_count(count), GFP_KERNEL)?)
 }

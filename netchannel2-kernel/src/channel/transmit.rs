@@ -113,7 +113,7 @@ impl<P: Poll> SendSide<P> {
     ) -> Result<Self> {
         Ok(Self {
             sender: new_sender(ring, own_credit, connection.features)?,
-            lender: Lender::new(connection.peer)?,
+            lender: Lender::new(connection.peer, connection.grant_ranges)?,
             scratch: KVec::from_elem(0, InlineLength::MAX.get().into(), GFP_KERNEL)?,
             thresholds: connection.thresholds,
             events: connection.events.clone(),

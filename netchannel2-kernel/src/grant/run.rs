@@ -30,6 +30,7 @@ use netchannel2_core::{
         Fragment,
         GrantRef, //
     },
+    knobs::Switch,
     units::{
         Bytes,
         DomId,
@@ -96,12 +97,13 @@ enum Lent {
 }
 
 impl GrantRun {
-    /// Allocates `count` references for grants to `peer`.
+    /// Allocates `count` references for grants to `peer`, limited to ranges if `ranges` allows that
+    /// and the domain's grant table has version 2.
     ///
     /// # Errors
     ///
     /// `ENOMEM`; `ENOSPC` if the grant table cannot hold so many in a run.
-    pub fn new(peer: DomId, count: u16) -> Result<Self> {
+    pub fn new(peer: DomId, count: u16, ranges: Switch) -> Result<Self> {
         let mut slots = KVec::with_capacity(usize::from(count), GFP_KERNEL)?;
         let mut first = 0;
 
@@ -127,8 +129,15 @@ impl GrantRun {
             window: None,
         };
 
-        run.window = Window::new(first, count)?;
+        if ranges.is_on() {
+            run.window = Window::new(first, count)?;
+        }
         Ok(run)
+    }
+
+    /// Returns how many references there are.
+    pub fn count(&self) -> u16 {
+        u16::try_from(self.slots.len()).unwrap_or(u16::MAX)
     }
 
     /// Returns how much of a page a grant of this run shows.

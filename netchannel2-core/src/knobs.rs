@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: GPL-2.0 OR MIT
+
+//! Settings of an administrator, checked.
+
+use core::fmt;
+
+use crate::{
+    segment::Thresholds,
+    units::InlineLength, //
+};
+
+/// A setting that is out of bounds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OutOfBounds {
+    name: &'static str,
+    value: u16,
+    most: u16,
+}
+
+impl fmt::Display for OutOfBounds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} is {}: at most {}", self.name, self.value, self.most)
+    }
+}
+
+/// A setting that is on or off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Switch {
+    /// On, 1.
+    On,
+    /// Off, 0.
+    Off,
+}
+
+impl Switch {
+    /// Takes the setting `name`.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`OutOfBounds`] for anything but 0 and 1.
+    pub const fn new(name: &'static str, value: u8) -> Result<Self, OutOfBounds> {
+        match value {
+            0 => Ok(Self::Off),
+            1 => Ok(Self::On),
+            // CAST: Wider.
+            value => Err(OutOfBounds {
+                name,
+                value: value as u16,
+                most: 1,
+            }),
+        }
+    }
+
+    /// Says whether it is on.
+    pub const fn is_on(self) -> bool {
+        matches!(self, Self::On)
+    }
+}
+
+/// Takes `inline_max`, the longest packet in bytes that travels in its message.
+///
+/// # Errors
+///
+/// Returns [`OutOfBounds`] above [`InlineLength::MAX`].
+pub fn thresholds(inline_max: u16) -> Result<Thresholds, OutOfBounds> {
+    let inline_max = InlineLength::new(inline_max).ok_or(OutOfBounds {
+        name: "inline_max",
+        value: inline_max,
+        most: InlineLength::MAX.get(),
+    })?;
+    Ok(Thresholds { inline_max })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::string::ToString as _;
+
+    use super::*;
+
+    #[test]
+    fn inline_max_has_a_bound() {
+        let inline_max = |value| thresholds(value).map(|taken| taken.inline_max.get());
+        assert_eq!(inline_max(0), Ok(0));
+        assert_eq!(inline_max(2048), Ok(2048));
+        let error = inline_max(2049).map_err(|error| error.to_string());
+        assert_eq!(error, Err("inline_max is 2049: at most 2048".into()));
+        assert!(inline_max(u16::MAX).is_err());
+    }
+
+    #[test]
+    fn switches_have_two_positions() {
+        assert_eq!(Switch::new("all_vifs", 0), Ok(Switch::Off));
+        assert_eq!(Switch::new("all_vifs", 1), Ok(Switch::On));
+        let error = Switch::new("all_vifs", 2).map_err(|error| error.to_string());
+        assert_eq!(error, Err("all_vifs is 2: at most 1".into()));
+    }
+}
