@@ -30,6 +30,7 @@ mod tests {
             CopyBatch,
             CopyStatus,
             GrantRun,
+            GrantVersion,
             MappedPages, //
         },
         net::{
@@ -106,7 +107,7 @@ mod tests {
     #[test]
     fn a_page_holds_nothing_but_the_packet() -> Result {
         as_domain(|own| {
-            let (mut run, mut slots) = (GrantRun::new(own, 1, Switch::On)?, SlotPool::<4>::new());
+            let (mut run, mut slots) = (GrantRun::new(own, 1, Switch::Off)?, SlotPool::<4>::new());
             let chain = slots.take_chain(1).ok_or(ENOSPC)?;
             let slot = slots.iter(&chain).next().ok_or(ENOSPC)?;
             let length = |length| FragmentLength::new(length).ok_or(EINVAL);
@@ -204,7 +205,7 @@ mod tests {
     #[test]
     fn a_mapped_page_cannot_be_revoked() -> Result {
         as_domain(|own| {
-            let (mut run, mut slots) = (GrantRun::new(own, 1, Switch::On)?, SlotPool::<4>::new());
+            let (mut run, mut slots) = (GrantRun::new(own, 1, Switch::Off)?, SlotPool::<4>::new());
             let chain = slots.take_chain(1).ok_or(ENOSPC)?;
             let slot = slots.iter(&chain).next().ok_or(ENOSPC)?;
             let bytes = pattern(300)?;
@@ -227,11 +228,79 @@ mod tests {
     #[test]
     fn mapping_without_a_grant_is_refused() -> Result {
         as_domain(|own| {
-            let (mut run, mut slots) = (GrantRun::new(own, 1, Switch::On)?, SlotPool::new());
+            let (mut run, mut slots) = (GrantRun::new(own, 1, Switch::Off)?, SlotPool::new());
             let lent = lend(&mut run, &mut slots, &[5; 64])?;
             let missing = GrantRef::new(lent.reference().get() + 1).ok_or(EINVAL)?;
 
             assert!(MappedPages::new(own, &[lent.reference(), missing], Access::Read).is_err());
+            Ok(())
+        })
+    }
+
+    #[test]
+    fn a_range_is_all_that_can_be_copied() -> Result {
+        as_domain(|own| {
+            let (mut run, mut slots) = (GrantRun::new(own, 2, Switch::On)?, SlotPool::<4>::new());
+
+            if run.version() != GrantVersion::Range {
+                netchannel2_kernel::skip_test(c"the grant table has version 1");
+                return Ok(());
+            }
+            let bytes = pattern(900)?;
+            let skb = Skb::for_test(&bytes).ok_or(ENOMEM)?;
+            let chain = slots.take_chain(2).ok_or(ENOSPC)?;
+            let mut fragments = KVec::new();
+
+            for (slot, piece) in slots.iter(&chain).zip(skb.pieces()) {
+                fragments.push(run.lend_piece(slot, &piece)?, GFP_KERNEL)?;
+            }
+            let (status, copied) = copy(own, &fragments, 900)?;
+
+            assert_eq!(status, CopyStatus::Complete);
+            assert!(copied.as_slice() == bytes.as_slice());
+
+            let first = fragments.first().ok_or(EINVAL)?;
+            let (offset, length) = (first.offset().get(), first.length().get());
+            let around = [
+                (offset.wrapping_sub(1), length),
+                (offset, length + 1),
+                (0, 4096),
+            ];
+
+            for (offset, length) in around {
+                let Some((offset, length)) =
+                    PageOffset::new(offset).zip(FragmentLength::new(length))
+                else {
+                    continue;
+                };
+                let Some(beyond) = Fragment::new(first.reference(), offset, length) else {
+                    continue;
+                };
+                let (status, _) = copy(own, &[beyond], length.get().into())?;
+
+                assert!(matches!(status, CopyStatus::Refused(_)));
+            }
+            assert!(run.revoke(slots.iter(&chain)).is_ok());
+            assert!(matches!(
+                copy(own, &fragments, 900)?.0,
+                CopyStatus::Refused(_)
+            ));
+            Ok(())
+        })
+    }
+
+    #[test]
+    fn a_range_cannot_be_mapped() -> Result {
+        as_domain(|own| {
+            let (mut run, mut slots) = (GrantRun::new(own, 1, Switch::On)?, SlotPool::new());
+
+            if run.version() != GrantVersion::Range {
+                netchannel2_kernel::skip_test(c"the grant table has version 1");
+                return Ok(());
+            }
+            let lent = lend(&mut run, &mut slots, &[5; 64])?;
+
+            assert!(MappedPages::new(own, &[lent.reference()], Access::Read).is_err());
             Ok(())
         })
     }

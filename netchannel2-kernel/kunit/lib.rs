@@ -11,7 +11,6 @@ mod mac;
 
 use kernel::{
     prelude::*,
-    str::CStrExt,
     ThisModule, //
 };
 use netchannel2_core::units::DomId;

@@ -44,7 +44,7 @@ def take_turn():
 class Machine:
     """Owns QEMU and its files in `folder`: dom0 on the first CPUs, guests on the last one."""
 
-    def __init__(self, folder, dom0_options="", extra_files=None, qemu_options=(), dom0_cpus=2):
+    def __init__(self, folder, dom0_options="", extra_files=None, qemu_options=(), dom0_cpus=1):
         self.folder = folder
         self.dom0_cpus = self.guest_cpu = dom0_cpus
         self.console_path = folder / "xen-dom0-console.log"

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Runs lab scenarios: run.py [--vif ours|stock] [--list] [NAME…]
+"""Runs lab scenarios: run.py [--vif ours|stock] [--list] [--dom0-cpus N] [NAME…]
 
 Boots the machine once for all of them that want the same options of dom0. A scenario fails when it raises, when a limit passes, or when any kernel
 printed a line that `logscan` knows as bad. Everything is kept under $CACHE/runs/.
@@ -49,6 +49,7 @@ def arguments():
     parser.add_argument("--vif", choices=("ours", "stock"), default="ours" if have_modules() else "stock")
     parser.add_argument("--list", action="store_true")
     parser.add_argument("--repeat", type=int, default=1, help="run the chosen scenarios so many times")
+    parser.add_argument("--dom0-cpus", type=int, default=1, help="processors of dom0, beside the guests' one (default: 1)")
     parser.add_argument("names", nargs="*", metavar="NAME")
     return parser.parse_args()
 
@@ -66,7 +67,7 @@ def run_all(chosen, options, folder, results):
         if lab is None:
             boots += 1
             try:
-                lab = Lab(folder / f"boot{boots}", options.vif, entry.dom0_options)
+                lab = Lab(folder / f"boot{boots}", options.vif, entry.dom0_options, options.dom0_cpus)
                 results.note(f"dom0 up after {lab.machine.boot_seconds:.1f} s {entry.dom0_options}".rstrip())
             except LabError as error:
                 results.result(entry.name, str(error))

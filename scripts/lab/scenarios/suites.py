@@ -10,11 +10,22 @@ LIMIT = 120
 @scenario("kunit_guest", kinds=("ours",), seconds=240)
 def kunit_guest(lab):
     """The KUnit kernel as a PV guest runs the same suites; those that need Xen do not skip there."""
+    return suites(lab, "kunit", 1)
+
+
+@scenario("kunit_guest_v2", kinds=("ours",), seconds=240)
+def kunit_guest_v2(lab):
+    """The same with grant table version 2, where those that need ranges do not skip."""
+    return suites(lab, "kunit2", 2)
+
+
+def suites(lab, name, version):
+    """The cases that ran in a guest with this version of the grant table, for the report."""
     if not lab.dom0.run("test -f /lab/kunit.img", check=False).ok:
         raise Skip("the KUnit kernel or its test module is not built")
     lab.expected.append(kunit.EXPECTED)
-    guest = lab.new_guest("kunit", 30, vifs=[], create=False, kernel="/lab/kunit-vmlinuz", ramdisk="/lab/kunit.img",
-                          options="loglevel=8")  # KTAP is what printk calls information
+    guest = lab.new_guest(name, 30, vifs=[], create=False, kernel="/lab/kunit-vmlinuz", ramdisk="/lab/kunit.img",
+                          options=f"loglevel=8 grant_table.version={version}")  # KTAP is what printk calls information
     guest.create(ready=False)
     lab.machine.wait_for_log(guest.name, kunit.END, LIMIT)
     cases, problems = kunit.judge(lab.machine.logs[guest.name])
