@@ -13,6 +13,12 @@ use core::fmt;
 pub struct SlotIndex(u16);
 
 impl SlotIndex {
+    /// Iterates over all slots of a pool of `count`.
+    pub fn all(count: u16) -> impl Iterator<Item = Self> + Clone {
+        // INVARIANT: They lie in every pool of that size.
+        (0..count).map(Self)
+    }
+
     /// Returns the number of the slot.
     pub const fn get(self) -> u16 {
         self.0

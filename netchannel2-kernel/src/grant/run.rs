@@ -235,8 +235,8 @@ impl GrantRun {
     ///
     /// # Errors
     ///
-    /// [`StillGranted`] if the peer uses one of them still: that one and perhaps others stay lent,
-    /// and their memory is not to be touched.
+    /// [`StillGranted`] with the first that the peer uses still: such stay lent, and their memory is
+    /// not to be touched.
     pub fn revoke(
         &mut self,
         slots: impl Iterator<Item = SlotIndex> + Clone,
@@ -251,10 +251,12 @@ impl GrantRun {
             // SAFETY: A barrier has no preconditions.
             unsafe { bindings::nc2_virt_mb() };
         }
+        let mut result = Ok(());
+
         for slot in slots {
-            self.end_access(slot)?;
+            result = result.and(self.end_access(slot));
         }
-        Ok(())
+        result
     }
 
     /// How many slots are lent.
@@ -302,6 +304,10 @@ impl GrantRun {
 
 impl Drop for GrantRun {
     fn drop(&mut self) {
+        if self.window.is_some() {
+            // With version 1 the kernel does it, below.
+            let _ = self.revoke(SlotIndex::all(self.count()));
+        }
         for (at, lending) in (0u32..).zip(self.slots.iter_mut()) {
             let reference = self.first.wrapping_add(at);
 
