@@ -3,149 +3,17 @@
 
 use crate::args::Bag;
 use crate::dgram;
+use crate::flow;
 use crate::icmp::MAX_PAYLOAD;
+use crate::options::{
+    Command, Common, Direction, Limit, Load, PingSweep, Rr, Serve, Sink, Source, Tcp, Udp,
+};
 use std::ffi::OsString;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// The port of `serve` unless `--port` says otherwise.
 pub(crate) const PORT: u16 = 5202;
-
-/// Options every command takes.
-#[derive(Clone, Debug)]
-pub(crate) struct Common {
-    /// Print one JSON object on one line instead of text.
-    pub json: bool,
-    /// The longest any one socket operation waits.
-    pub timeout: Duration,
-    /// The seed all content of this run derives from.
-    pub seed: u64,
-}
-
-/// What the command line asks for.
-#[derive(Debug)]
-pub(crate) enum Command {
-    /// `--help`
-    Help,
-    /// `serve`
-    Serve(Serve),
-    /// `ping-sweep`
-    PingSweep(PingSweep),
-    /// `tcp`
-    Tcp(Tcp),
-    /// `udp`
-    Udp(Udp),
-    /// `rr`
-    Rr(Rr),
-    /// `load`
-    Load(Load),
-}
-
-/// Options of `serve`.
-#[derive(Debug)]
-pub(crate) struct Serve {
-    /// Where TCP and UDP listen; port 0 picks a free one.
-    pub bind: SocketAddr,
-    /// Stop after this long; for ever when absent.
-    pub seconds: Option<Duration>,
-}
-
-/// Options of `ping-sweep`.
-#[derive(Debug)]
-pub(crate) struct PingSweep {
-    /// Who is pinged.
-    pub addr: Ipv4Addr,
-    /// The first payload size.
-    pub from: u32,
-    /// The last payload size, itself included.
-    pub to: u32,
-    /// From one size to the next.
-    pub step: u32,
-    /// The most echo requests outstanding.
-    pub window: usize,
-    /// The most payload bytes outstanding, one request being always allowed.
-    pub window_bytes: usize,
-    /// How long a request waits for its reply before it is sent again.
-    pub retry_after: Duration,
-    /// The sweep gives up after this many failed sizes.
-    pub max_failures: usize,
-}
-
-/// Which way the bytes of `tcp` go, seen from the client.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Direction {
-    /// Client to server.
-    Send,
-    /// Server to client.
-    Recv,
-    /// Both at once, on separate connections.
-    Both,
-}
-
-/// When a transfer ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Limit {
-    /// After this long.
-    Time(Duration),
-    /// After this many bytes on each connection.
-    Bytes(u64),
-}
-
-/// Options of `tcp`.
-#[derive(Debug)]
-pub(crate) struct Tcp {
-    /// The server.
-    pub addr: SocketAddr,
-    /// Which way the bytes go.
-    pub dir: Direction,
-    /// When each connection ends.
-    pub limit: Limit,
-    /// Connections at once, in each direction.
-    pub streams: u32,
-}
-
-/// Options of `udp`.
-#[derive(Debug)]
-pub(crate) struct Udp {
-    /// The server.
-    pub addr: SocketAddr,
-    /// Payload bytes of each datagram, header included.
-    pub size: usize,
-    /// Datagrams to send.
-    pub count: u32,
-    /// Datagrams a second; as fast as the window allows when absent.
-    pub rate: Option<f64>,
-    /// The most datagrams outstanding.
-    pub window: usize,
-    /// The share of datagrams that may be lost.
-    pub max_loss_percent: f64,
-}
-
-/// Options of `rr`.
-#[derive(Debug)]
-pub(crate) struct Rr {
-    /// The server.
-    pub addr: SocketAddr,
-    /// How long transactions go on.
-    pub seconds: Duration,
-}
-
-/// Options of `load`.
-#[derive(Debug)]
-pub(crate) struct Load {
-    /// The server.
-    pub addr: SocketAddr,
-    /// How long the traffic goes on.
-    pub seconds: Duration,
-    /// Datagrams, and TCP blocks, a second.
-    pub rate: f64,
-    /// Payload bytes of each datagram.
-    pub size: usize,
-    /// Bytes of each TCP block.
-    pub block: usize,
-    /// Silence longer than this counts as an outage.
-    pub gap: Duration,
-}
 
 /// Parses a whole command line, program name first.
 pub(crate) fn parse<I>(words: I) -> Result<(Command, Common), String>
@@ -171,10 +39,12 @@ where
             "retry-after",
             "max-failures",
         ],
-        "tcp" => &["dir", "seconds", "bytes", "streams"],
+        "tcp" => &["dir", "seconds", "bytes", "streams", "gate"],
         "udp" => &["size", "count", "rate", "window", "max-loss"],
-        "rr" => &["seconds"],
+        "rr" => &["seconds", "count", "gate"],
         "load" => &["seconds", "rate", "size", "block", "gap"],
+        "sink" => &["count"],
+        "source" => &["size", "count", "rate", "burst", "gate"],
         _ => return Err(format!("there is no command `{name}`")),
     };
     let Some(bag) = Bag::read(&mut parser, own)? else {
@@ -190,10 +60,9 @@ where
         "ping-sweep" => Command::PingSweep(ping_sweep(&bag)?),
         "tcp" => Command::Tcp(tcp(&bag)?),
         "udp" => Command::Udp(udp(&bag)?),
-        "rr" => Command::Rr(Rr {
-            addr: target(&bag)?,
-            seconds: needed_seconds(&bag)?,
-        }),
+        "rr" => Command::Rr(rr(&bag)?),
+        "sink" => Command::Sink(sink(&bag)?),
+        "source" => Command::Source(source(&bag)?),
         _ => Command::Load(load(&bag)?),
     };
     Ok((command, common))
@@ -261,7 +130,48 @@ fn tcp(bag: &Bag) -> Result<Tcp, String> {
         dir,
         limit,
         streams: small(bag.whole("streams", 1..=64)?.unwrap_or(1)),
+        gate: gate(bag)?,
     })
+}
+
+fn rr(bag: &Bag) -> Result<Rr, String> {
+    let limit = match (
+        bag.seconds("seconds")?,
+        bag.whole("count", 1..=100_000_000)?,
+    ) {
+        (Some(time), None) => Limit::Time(time),
+        (None, Some(count)) => Limit::Bytes(count),
+        _ => return Err("the command needs either --seconds or --count".to_owned()),
+    };
+    Ok(Rr {
+        addr: target(bag)?,
+        limit,
+        gate: gate(bag)?,
+    })
+}
+
+fn sink(bag: &Bag) -> Result<Sink, String> {
+    bag.no_operand()?;
+    Ok(Sink {
+        port: port(bag, 1)?,
+        count: small(bag.needed("count", 1..=100_000_000)?),
+    })
+}
+
+fn source(bag: &Bag) -> Result<Source, String> {
+    Ok(Source {
+        addr: target(bag)?,
+        size: datagram_size(bag.needed("size", flow::MIN..=dgram::MAX)?),
+        count: small(bag.needed("count", 1..=100_000_000)?),
+        rate: bag.real("rate", 0.01..=10_000_000.0)?,
+        burst: small(bag.whole("burst", 1..=65_536)?.unwrap_or(1)),
+        gate: gate(bag)?,
+    })
+}
+
+fn gate(bag: &Bag) -> Result<Option<u16>, String> {
+    let given = bag.whole("gate", 1..=65_535)?;
+    Ok(given.and_then(|port| u16::try_from(port).ok()))
 }
 
 fn udp(bag: &Bag) -> Result<Udp, String> {
@@ -343,6 +253,10 @@ mod tests {
             "x udp fd00::1 --size 1472 --count 10 --rate 5 --max-loss 0.5",
             "x rr 10.0.0.1 --seconds 0.5 --timeout 60",
             "x load 10.0.0.1 --seconds 30 --seed 0xbeef",
+            "x sink --count 5 --port 9",
+            "x source 10.0.0.1 --size 64 --count 5 --rate 100 --burst 6 --gate 7",
+            "x rr 10.0.0.1 --count 9 --gate 7",
+            "x tcp 10.0.0.1 --dir recv --bytes 1 --gate 7",
         ] {
             assert!(parsed(line).is_ok(), "{line}: {:?}", parsed(line).err());
         }
@@ -364,6 +278,10 @@ mod tests {
             "x tcp 10.0.0.1 --dir send --bytes 1 --seconds 1",
             "x udp 10.0.0.1 --size 3 --count 1",
             "x rr host --seconds 1",
+            "x rr 10.0.0.1 --seconds 1 --count 1",
+            "x rr 10.0.0.1 --count 1 --gate 0",
+            "x sink 10.0.0.1 --count 1",
+            "x source 10.0.0.1 --size 11 --count 1",
         ] {
             assert!(parsed(line).is_err(), "{line}");
         }

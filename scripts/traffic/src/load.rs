@@ -5,12 +5,12 @@
 //! steady rate.  Whatever breaks is opened again; outages are counted, and only
 //! damaged content, or a run that verifies nothing at all, is a failure.
 
-use crate::cli::{Common, Load};
 use crate::content::Content;
 use crate::fault::{Fault, Kind};
 use crate::gaps::Gaps;
 use crate::hello::{Hello, Mode, UNLIMITED};
 use crate::load_udp;
+use crate::options::{Common, Load};
 use crate::report::Report;
 use crate::sock::Conn;
 use std::thread;

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 //! The UDP side of `load`.
 
-use crate::cli::{Common, Load};
 use crate::dgram::{self, Seen};
 use crate::fault::{is_interrupt, is_timeout};
 use crate::gaps::Gaps;
 use crate::load::{Damage, Pace, RETRY_PAUSE};
+use crate::options::{Common, Load};
 use crate::report::Report;
 use crate::sock;
 use socket2::SockRef;

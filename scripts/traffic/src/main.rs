@@ -13,7 +13,9 @@ mod cli; // the command line, turned into one `Command`
 mod content; // bytes predictable from (seed, position)
 mod fault; // errors that say what was being waited for
 mod gaps; // outages of a flow that is allowed to have them
+mod gate; // begin and end of a load, decided by a driver
 mod hist; // latency percentiles in constant memory
+mod options; // what a command line asks for
 mod report; // one result, as text or as one line of JSON
 mod sock; // sockets with time-outs and room for bursts
 mod usage; // the help text
@@ -29,6 +31,7 @@ mod serve_tcp;
 mod serve_udp;
 
 // The client side, one file a command.
+mod flow;
 mod load;
 mod load_udp;
 mod ping;
@@ -36,7 +39,7 @@ mod rr;
 mod tcp;
 mod udp;
 
-use cli::Command;
+use options::Command;
 use std::process::ExitCode;
 
 /// Exit code for a command line that cannot be run.
@@ -61,6 +64,8 @@ fn main() -> ExitCode {
         Command::Udp(options) => udp::run(options, &common),
         Command::Rr(options) => rr::run(options, &common),
         Command::Load(options) => load::run(options, &common),
+        Command::Sink(options) => flow::sink(options, &common),
+        Command::Source(options) => flow::source(options, &common),
     };
     report.print(common.json);
     if report.ok() {

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 //! `ping-sweep`: one ICMP echo of every payload size in a range.
 
-use crate::cli::{Common, PingSweep};
 use crate::fault::{is_interrupt, is_timeout, Fault};
 use crate::icmp::{Echo, Reply};
+use crate::options::{Common, PingSweep};
 use crate::report::{mbit_per_s, Report};
 use crate::sock;
 use crate::udp::no_buffers;

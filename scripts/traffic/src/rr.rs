@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0
 //! `rr`: one-byte TCP requests and responses, one at a time.
 
-use crate::cli::{Common, Rr};
 use crate::content::{Content, MAX_SLICE};
 use crate::fault::Fault;
+use crate::gate;
 use crate::hello::{Hello, Mode, UNLIMITED};
 use crate::hist::Histogram;
+use crate::options::{Common, Limit, Rr};
 use crate::report::Report;
 use crate::sock::Conn;
 use std::time::{Duration, Instant};
 
-/// Runs transactions until the time is up.
+/// Runs transactions until the time is up or all are made.
 pub(crate) fn run(options: &Rr, common: &Common) -> Report {
     let mut report = Report::new("rr");
     let mut hist = Histogram::new();
@@ -46,6 +47,7 @@ fn transact(
     hist: &mut Histogram,
     time: &mut Duration,
 ) -> Result<(), Fault> {
+    let mut gate = gate::open(options.gate, common.timeout)?;
     let mut conn = Conn::connect(options.addr, common.timeout, common.timeout)?;
     let hello = Hello {
         mode: Mode::Rr,
@@ -55,6 +57,7 @@ fn transact(
     };
     conn.write_full(&hello.encode(), "sending the hello to")?;
     let content = Content::new(common.seed);
+    gate::wait_go(&mut gate)?;
     let start = Instant::now();
     let mut before = start;
     let mut response = [0];
@@ -74,9 +77,14 @@ fn transact(
         hist.add(now.duration_since(before));
         before = now;
         *time = now.duration_since(start);
-        if *time >= options.seconds {
+        let over = match options.limit {
+            Limit::Time(limit) => *time >= limit,
+            Limit::Bytes(count) => number + 1 >= count,
+        };
+        if over {
             break;
         }
     }
+    gate::finish(&mut gate)?;
     conn.end_writing()
 }

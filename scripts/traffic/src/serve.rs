@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 //! `serve`: the peer of every other command but `ping-sweep`.
 
-use crate::cli::{Common, Serve};
 use crate::fault::Fault;
+use crate::options::{Common, Serve};
 use crate::report::{line, Report};
 use crate::{serve_tcp, serve_udp};
 use std::net::{SocketAddr, TcpListener, UdpSocket};

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 //! `tcp`: content-checked streams to the server, from it, or both at once.
 
-use crate::cli::{Common, Direction, Limit, Tcp};
 use crate::content::{Content, Sum, MAX_SLICE};
 use crate::fault::Fault;
+use crate::gate;
 use crate::hello::{Hello, Mode, Verdict, UNLIMITED, VERDICT};
+use crate::options::{Common, Direction, Limit, Tcp};
 use crate::report::{mbit_per_s, Report};
 use crate::sock::Conn;
 use std::thread;
@@ -21,6 +22,17 @@ struct Outcome {
 /// Runs all streams and adds them up.
 pub(crate) fn run(options: &Tcp, common: &Common) -> Report {
     let mut report = Report::new("tcp");
+    let mut gate = match gate::open(options.gate, common.timeout) {
+        Ok(gate) => gate,
+        Err(fault) => {
+            report.problem(fault.to_string());
+            return report;
+        }
+    };
+    if let Err(fault) = gate::wait_go(&mut gate) {
+        report.problem(fault.to_string());
+        return report;
+    }
     let start = Instant::now();
     let (sent, received) = thread::scope(|scope| {
         let mut senders = Vec::new();
@@ -42,6 +54,9 @@ pub(crate) fn run(options: &Tcp, common: &Common) -> Report {
         (collect(senders), collect(receivers))
     });
     let time = start.elapsed();
+    if let Err(fault) = gate::finish(&mut gate) {
+        report.problem(fault.to_string());
+    }
     report.text(
         "dir",
         match options.dir {

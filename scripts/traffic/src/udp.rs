@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 //! `udp`: content-checked echo datagrams with a window.
 
-use crate::cli::{Common, Udp};
 use crate::dgram::{self, Seen};
 use crate::fault::{is_interrupt, is_timeout, Fault};
+use crate::options::{Common, Udp};
 use crate::report::{mbit_per_s, Report};
 use crate::sock;
 use socket2::SockRef;

@@ -17,6 +17,7 @@ nc2-traffic ping-sweep IPV4 --from A --to B [--step S] [--window W]
     request is sent again (3 times at most), gives up after 16 failures.
 
 nc2-traffic tcp IP --dir send|recv|both (--seconds N | --bytes N) [--streams K]
+        [--gate PORT]
     Content-checked streams; N bytes and K streams count for each direction.
 
 nc2-traffic udp IP --size S --count N [--rate PPS] [--window W]
@@ -24,8 +25,16 @@ nc2-traffic udp IP --size S --count N [--rate PPS] [--window W]
     N echo datagrams of S payload bytes (20 to 65507), at most W (32) unanswered.
     One without a reply for the time-out is lost; default --max-loss 0.
 
-nc2-traffic rr IP --seconds N
+nc2-traffic rr IP (--seconds N | --count N) [--gate PORT]
     One-byte TCP requests and responses, with latency percentiles.
+
+nc2-traffic sink --count N
+nc2-traffic source IP --size S --count N [--rate PPS] [--burst B] [--gate PORT]
+    N datagrams of S bytes (12 to 65507) one way, B (1) in one go: numbered and
+    counted, nothing more.  The sink reports when a driver says so.
+
+    With --gate a driver elsewhere says go and end, by datagrams to that port.
+    A sink hears its driver on --port.
 
 nc2-traffic load IP --seconds N [--rate R] [--size S] [--block B] [--gap MS]
     TCP blocks and UDP datagrams, each R (100) a second, of B (16384) and S (1200)

@@ -269,3 +269,103 @@ fn a_damaged_hello_is_refused() {
     stream.read_to_end(&mut verdict).expect("a verdict");
     assert_eq!(verdict.get(..4), Some(&b"NC2V"[..]));
 }
+
+/// What a driver does: begins and ends the load of a program at its gate.
+struct Driver {
+    socket: UdpSocket,
+}
+
+impl Driver {
+    fn new(port: u16) -> Self {
+        let socket = UdpSocket::bind("127.0.0.1:0").expect("a port");
+        socket.connect(("127.0.0.1", port)).expect("an address");
+        let tick = Some(Duration::from_millis(100));
+        socket.set_read_timeout(tick).expect("a time-out");
+        Driver { socket }
+    }
+
+    /// Asks until the answer is `state`.
+    fn until(&self, ask: u8, state: u8) {
+        for _ in 0..100 {
+            let _ = self.socket.send(&[b'N', b'C', b'2', b'G', ask, 0, 0, 0]);
+            let mut buf = [0; 16];
+            while let Ok(count) = self.socket.recv(&mut buf) {
+                if buf[..count] == [b'N', b'C', b'2', b'G', state, 0, 0, 0] {
+                    return;
+                }
+            }
+            // A program that has not opened its port yet is refused at once.
+            thread::sleep(Duration::from_millis(20));
+        }
+        panic!("the program does not answer {state}");
+    }
+}
+
+/// A UDP port that is free now.
+fn free_port() -> u16 {
+    let socket = UdpSocket::bind("127.0.0.1:0").expect("a port");
+    socket.local_addr().expect("an address").port()
+}
+
+#[test]
+fn a_gate_holds_transactions_and_streams_back() {
+    let server = Server::start();
+    for load in [
+        "rr 127.0.0.1 --count 300",
+        "tcp 127.0.0.1 --dir recv --bytes 300",
+    ] {
+        let gate = free_port();
+        let line = format!("{load} --json --gate {gate} --port {}", server.port);
+        let program = thread::spawn(move || client(&line));
+        let driver = Driver::new(gate);
+        driver.until(1, 129);
+        driver.until(2, 131);
+        driver.until(3, 132);
+        let json = good(&program.join().expect("the program ends"));
+        assert!(json.contains(":300,"), "{json}");
+    }
+}
+
+#[test]
+fn a_sink_counts_what_its_driver_sends() {
+    let port = free_port();
+    let line = format!("sink --count 100 --json --port {port}");
+    let program = thread::spawn(move || client(&line));
+    let driver = Driver::new(port);
+    driver.until(1, 129);
+    for seq in (0..100u32).filter(|seq| *seq != 40) {
+        let mut data = [0; 64];
+        data[..4].copy_from_slice(b"NC2S");
+        data[4..8].copy_from_slice(&seq.to_be_bytes());
+        data[8..12].copy_from_slice(&64u32.to_be_bytes());
+        driver.socket.send(&data).expect("room");
+    }
+    driver.until(3, 132);
+    let output = program.join().expect("the sink ends");
+    assert_eq!(output.status.code(), Some(1));
+    let json = text(&output);
+    assert_eq!(number(&json, "received"), 99.0, "{json}");
+    assert!(json.contains("1 of 100 datagrams are lost"), "{json}");
+}
+
+#[test]
+fn a_source_sends_on_go() {
+    let sink = UdpSocket::bind("127.0.0.1:0").expect("a port");
+    let port = sink.local_addr().expect("an address").port();
+    let gate = free_port();
+    let line = format!(
+        "source 127.0.0.1 --size 80 --count 30 --burst 7 --rate 500 --json --port {port} --gate {gate}"
+    );
+    let program = thread::spawn(move || client(&line));
+    let driver = Driver::new(gate);
+    driver.until(1, 129);
+    driver.until(2, 131);
+    driver.until(3, 132);
+    let json = good(&program.join().expect("the source ends"));
+    assert_eq!(number(&json, "sent"), 30.0, "{json}");
+    let mut buf = [0; 100];
+    for seq in 0..30u32 {
+        assert_eq!(sink.recv(&mut buf).expect("a datagram"), 80);
+        assert_eq!(buf[4..8], seq.to_be_bytes());
+    }
+}

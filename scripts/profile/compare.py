@@ -1,0 +1,31 @@
+"""Two runs of one build beside each other: they must agree."""
+import json
+
+LIMIT = 0.03
+
+
+def differences(earlier, later):
+    """case -> relative difference of all instructions, for cases that both runs have."""
+    found = {}
+    for name, case in later["cases"].items():
+        before = earlier["cases"].get(name)
+        if before and "per unit" in before and "per unit" in case:
+            found[name] = total(case) / total(before) - 1
+    return found
+
+
+def total(case):
+    return sum(row["instructions"] for row in case["per unit"]["classes"].values())
+
+
+def against(earlier, later):
+    """Prints the differences of two folders; returns the cases beyond the limit."""
+    runs = [json.loads((folder / "profile.json").read_text()) for folder in (earlier, later)]
+    found = differences(*runs)
+    print(f"\nCompared with {earlier}: all instructions, in %")
+    for name, difference in found.items():
+        print(f"  {name:28}{difference * 100:+8.2f}" + ("  MORE THAN ALLOWED" if abs(difference) > LIMIT else ""))
+    if not found:
+        print("  the two runs have no case in common")
+        return ["comparison"]
+    return [f"{name} (compared)" for name, difference in found.items() if abs(difference) > LIMIT]

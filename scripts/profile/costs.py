@@ -1,0 +1,83 @@
+"""The cost model: modelled cycles from counted instructions, bytes and events, with the unit costs of costs.toml.
+
+It is a model. Wherever its numbers are shown they are called modelled.
+"""
+import pathlib
+import tomllib
+
+import classes
+
+PATH = pathlib.Path(__file__).with_name("costs.toml")
+# What of the counts each unit cost is multiplied with; instructions and the card's interrupts have no names.
+EVENTS = {
+    "hypercall": ("hypercalls",),
+    "event_channel_send": ("event channel sends",),
+    "pv_entry": ("entries into the PV kernel",),
+    "tlb_flush": ("TLB flushes: flush_area_local", "TLB flushes: flush_tlb_func",
+                  "TLB flushes: native_flush_tlb_local"),
+    "byte_copied": ("bytes copied by Xen", "bytes copied to and from user space"),
+}
+WORDS = {
+    "instruction": "instructions", "byte_copied": "bytes copied", "hypercall": "hypercalls",
+    "event_channel_send": "event-channel sends", "pv_entry": "entries into a PV kernel", "tlb_flush": "TLB flushes",
+    "interrupt": "interrupts of the card",
+}
+
+
+def load(path=PATH):
+    """Unit costs by name, each {cycles, sure, source}."""
+    units = tomllib.loads(pathlib.Path(path).read_text())
+    for name, unit in units.items():
+        if not isinstance(unit.get("cycles"), (int, float)) or unit["cycles"] < 0 or not unit.get("source"):
+            raise ValueError(f"{path}: {name} needs cycles and a source")
+        if unit.get("sure") not in ("read", "estimate"):
+            raise ValueError(f"{path}: {name} must say how sure it is: read or estimate")
+    missing = set(WORDS) - set(units)
+    if missing:
+        raise ValueError(f"{path}: no cost for {', '.join(sorted(missing))}")
+    return units
+
+
+def shares(counts, interrupts, units):
+    """Modelled cycles by (class, part) for one unit of work; `counts` and `interrupts` are per unit of work too."""
+    found = {}
+
+    def add(kind, part, number):
+        found[kind, part] = found.get((kind, part), 0.0) + number * units[part]["cycles"]
+
+    for kind in classes.ALL:
+        add(kind, "instruction", counts.instructions([kind]))
+    on_xen = any(counts.instructions([kind]) for kind in ("xen0", "xen1"))
+    for part, names in EVENTS.items():
+        for name in names:
+            for domain in (0, 1):
+                add(payer(name, domain, on_xen), part, counts.event(name, domain))
+    add("xen0" if on_xen else "kern", "interrupt", interrupts)
+    return found
+
+
+def payer(event, domain, on_xen):
+    """The class that an event of a domain costs."""
+    if event == "bytes copied by Xen":
+        return "grantcopy"
+    if event == "bytes copied to and from user space":
+        return "usercopy" if domain else "kern0"
+    if on_xen:
+        return f"xen{domain}"
+    return "kern"
+
+
+def cycles(counts, interrupts, units):
+    """Modelled cycles of each part."""
+    parts = dict.fromkeys(WORDS, 0.0)
+    for (_, part), number in shares(counts, interrupts, units).items():
+        parts[part] += number
+    return parts
+
+
+def by_class(counts, interrupts, units):
+    """Modelled cycles of each class."""
+    kinds = dict.fromkeys(classes.ALL, 0.0)
+    for (kind, _), number in shares(counts, interrupts, units).items():
+        kinds[kind] += number
+    return kinds

@@ -1,0 +1,102 @@
+"""Counts of one interval by class, module, function and event, and the arithmetic on them."""
+import collections
+import dataclasses
+
+import classes
+import probes
+
+
+@dataclasses.dataclass
+class Counts:
+    """What was counted: all values are totals, or quotients of such."""
+
+    seconds: float = 0.0
+    # class -> [instructions, accesses]
+    kinds: dict = dataclasses.field(default_factory=dict)
+    # (class, module) -> instructions
+    modules: dict = dataclasses.field(default_factory=dict)
+    # (class, module, function) -> instructions
+    functions: dict = dataclasses.field(default_factory=dict)
+    # (domain, event) -> number
+    events: dict = dataclasses.field(default_factory=dict)
+    # class -> [L1, L2, last-level misses]
+    misses: dict = dataclasses.field(default_factory=dict)
+
+    def instructions(self, kinds=classes.ALL):
+        return sum(self.kinds.get(kind, (0, 0))[0] for kind in kinds)
+
+    def accesses(self, kinds=classes.ALL):
+        return sum(self.kinds.get(kind, (0, 0))[1] for kind in kinds)
+
+    def event(self, name, domain=None):
+        return sum(number for (where, what), number in self.events.items()
+                   if what == name and domain in (None, where))
+
+    def __truediv__(self, divisor):
+        return self._combine(None, lambda own, _: own / divisor)
+
+    def minus(self, background):
+        """Without what the idle machine does in the same time."""
+        share = self.seconds / background.seconds if background.seconds else 0
+        return self._combine(background, lambda own, other: own - share * other)
+
+    def _combine(self, other, function):
+        def numbers(name):
+            own, theirs = getattr(self, name), getattr(other, name) if other else {}
+            return {key: function(own.get(key, 0), theirs.get(key, 0)) for key in {**own, **theirs}}
+
+        def rows(name, width):
+            own, theirs = getattr(self, name), getattr(other, name) if other else {}
+            none = [0] * width
+            return {key: [function(a, b) for a, b in zip(own.get(key, none), theirs.get(key, none))]
+                    for key in {**own, **theirs}}
+
+        return Counts(self.seconds, rows("kinds", 2), numbers("modules"), numbers("functions"), numbers("events"),
+                      rows("misses", 3))
+
+    def as_json(self):
+        return {
+            "seconds": self.seconds,
+            "classes": {kind: {"instructions": row[0], "accesses": row[1]} for kind, row in self.kinds.items()},
+            "modules": [[*key, number] for key, number in largest(self.modules)],
+            "functions": [[*key, number] for key, number in largest(self.functions, 200)],
+            "events": [[*key, number] for key, number in sorted(self.events.items(), key=str)],
+            "misses": {kind: dict(zip(("l1", "l2", "last"), row)) for kind, row in self.misses.items()},
+        }
+
+
+def largest(numbers, limit=None):
+    return sorted(numbers.items(), key=lambda item: -item[1])[:limit]
+
+
+def count(interval, spaces):
+    """The counts of an interval; `spaces` gives the code of each virtual CPU."""
+    counts = Counts(interval.seconds)
+    kinds = collections.defaultdict(lambda: [0, 0])
+    modules, functions = collections.Counter(), collections.Counter()
+    for (vcpu, granule), (instructions, accesses) in interval.granules.items():
+        place = spaces[vcpu].place(granule)
+        row = kinds[place.kind]
+        row[0] += instructions
+        row[1] += accesses
+        modules[place.kind, place.module] += instructions
+        functions[place.kind, place.module, place.function] += instructions
+    misses = collections.defaultdict(lambda: [0, 0, 0])
+    for (vcpu, granule), row in interval.misses.items():
+        kind = spaces[vcpu].place(granule).kind if granule >= 0 else "unresolved"
+        for level, number in enumerate(row):
+            misses[kind][level] += number
+    counts.kinds, counts.misses = dict(kinds), dict(misses)
+    counts.modules, counts.functions = dict(modules), dict(functions)
+    counts.events = probes.events(interval.probes, {vcpu: space.domain for vcpu, space in spaces.items()})
+    return counts
+
+
+def middle(values):
+    """The median; of an even number the lower one, so that it is a value that was measured."""
+    return sorted(values)[(len(values) - 1) // 2]
+
+
+def spread(values):
+    """From the lowest to the highest, as a share of the median."""
+    return (max(values) - min(values)) / middle(values) if middle(values) else 0.0

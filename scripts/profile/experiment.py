@@ -1,0 +1,151 @@
+"""One case, measured: background, repetitions, the median of them, and what it was divided by."""
+import dataclasses
+import time
+
+import counts
+import snapshot
+from machine import LabError
+from workloads import KINDS, TCP_KINDS
+
+# Seconds for packets and interrupts to come to rest.
+SETTLE = 0.3
+BACKGROUND = 2.0
+
+
+@dataclasses.dataclass
+class Run:
+    """One repetition, each count per unit of work and without background."""
+
+    net: counts.Counts
+    background: counts.Counts
+    units: float
+    payload: int
+    seconds: float
+    interrupts: int
+
+
+@dataclasses.dataclass
+class Result:
+    """All repetitions of one case, or why there are none."""
+
+    case: object
+    runs: list
+    problem: str = ""
+    drivers: tuple = ()
+
+    @property
+    def ok(self):
+        return not self.problem
+
+    @property
+    def typical(self):
+        """The repetition with the median of all instructions."""
+        total = counts.middle([run.net.instructions() for run in self.runs])
+        return next(run for run in self.runs if run.net.instructions() == total)
+
+    @property
+    def spread(self):
+        return counts.spread([run.net.instructions() for run in self.runs])
+
+    def as_json(self):
+        if not self.runs:
+            return {"problem": self.problem}
+        run = self.typical
+        return {
+            "configuration": self.case.configuration.name, "workload": self.case.workload.name,
+            "parameters": {name: value for name, value in dataclasses.asdict(self.case.workload).items()
+                           if name in ("kind", "size", "count", "burst", "rate", "eitr")},
+            "unit": self.case.workload.unit, "units": run.units, "payload bytes": run.payload,
+            "problem": self.problem, "drivers": self.drivers,
+            "spread": self.spread, "totals": [each.net.instructions() for each in self.runs],
+            "packets per interrupt": per_interrupt(run), "seconds": [each.seconds for each in self.runs],
+            "per unit": run.net.as_json(), "background per unit": run.background.as_json(),
+        }
+
+
+def per_interrupt(run):
+    return run.units / run.interrupts if run.interrupts else None
+
+
+def interval(machine, during):
+    """The counts between two snapshots, before and after `during()`."""
+    before = machine.counter.snapshot()
+    during()
+    after = machine.counter.snapshot()
+    return counts.count(snapshot.difference(after, before), machine.spaces)
+
+
+def background(machine):
+    """What the machine does without traffic: the quietest of some times, since booting goes on for a while."""
+    time.sleep(SETTLE)
+    samples = [interval(machine, lambda: time.sleep(BACKGROUND)) for _ in range(3)]
+    return min(samples, key=lambda sample: sample.instructions() / sample.seconds)
+
+
+def run_once(machine, load, idle):
+    """One repetition of a workload."""
+    interrupts = machine.interrupts()
+    work = KINDS[load.kind](machine, load)
+    next(work)
+    time.sleep(SETTLE)
+
+    def during():
+        next(work)
+        time.sleep(SETTLE)
+
+    if machine.counter.cache:
+        machine.counter.model_caches(True)
+    gross = interval(machine, during)
+    if machine.counter.cache:
+        machine.counter.model_caches(False)
+    outcome = end(work)
+    interrupts = machine.interrupts() - interrupts
+    net = gross.minus(idle)
+    rest = idle / (idle.seconds / gross.seconds)
+    return Run(net / outcome.units, rest / outcome.units, outcome.units, outcome.payload, gross.seconds, interrupts)
+
+
+def warm_up(machine, load):
+    """A small part of the load, not counted: first packets make caches, neighbours and code that later ones find."""
+    work = KINDS[load.kind](machine, dataclasses.replace(load, count=load.count // 8))
+    for _ in range(2):
+        next(work)
+    end(work)
+
+
+def end(work):
+    """Lets a workload end; what it returns."""
+    try:
+        next(work)
+    except StopIteration as stop:
+        return stop.value
+    raise AssertionError("a workload yields twice")
+
+
+def measure(machine, case, repetitions, idle, progress):
+    """All repetitions of a case; a loss or any other fault ends it and is kept as its problem."""
+    result = Result(case, [])
+    try:
+        tcp = case.workload.kind in TCP_KINDS
+        machine.use(case.configuration, tcp)
+        machine.throttle(int(tcp), case.workload.eitr)
+        result.drivers = machine.drivers()
+        warm_up(machine, case.workload)
+        for number in range(repetitions):
+            run = run_once(machine, case.workload, idle)
+            result.runs.append(run)
+            progress(f"{case.name}: {number + 1} of {repetitions}, {run.net.instructions():.0f} instructions "
+                     f"a {case.workload.unit}")
+    except (LabError, snapshot.Broken, OSError) as error:
+        if machine.machine.qemu.poll() is not None:
+            raise LabError(f"QEMU ended during {case.name}") from error
+        result.problem = str(error).split("\n--- last lines")[0]
+        clean(machine)
+        progress(f"{case.name}: FAILED: {result.problem}")
+    return result
+
+
+def clean(machine):
+    """Ends programs that a failed run left behind."""
+    for host in filter(None, (machine.subject, machine.peer)):
+        host.run("kill $(pidof nc2-traffic) 2>/dev/null; true", check=False)

@@ -1,0 +1,278 @@
+"""The machines that are profiled: native Linux, and Xen with dom0 and guests, each with a card and the plugin."""
+import base64
+import gzip
+import pathlib
+from unittest import mock
+
+import hosts
+import image
+import lab
+import probes
+import symbols
+from classes import Space
+from config import CACHE, FRONT, IMAGES, INSIDE, RELEASE, REPO, STOCK_FRONT
+from counter import Counter
+from machine import CPU, LabError, Machine
+from source import NEXT_SLOT, World
+
+HOST, SECOND_HOST = 11, 12
+CARD, TCP_CARD = "00:16:3e:00:00:0b", "00:16:3e:00:03:0b"
+DOM0_CARD, DOM0_TCP_CARD = "00:16:3e:ff:00:64", "00:16:3e:ff:00:65"
+# Where the host that runs QEMU is seen through its user-mode network, from any test network.
+TCP_NET, TCP_PEER = "10.0.255.0/24", "10.0.255.2"
+KERNEL_SYMBOLS = "/run/kallsyms.gz"
+# A function whose address shows that kept symbols are those of the kernel that runs.
+LANDMARK = "_copy_to_iter"
+# What Xen hides from a PV guest of the lab's processor: AVX goes with XSAVE, and page tables have four levels.
+NATIVE_CPU = f"{CPU},avx=off,avx2=off,la57=off"
+
+
+def tcp_options(mac):
+    """A card on QEMU's user-mode network, by which programs on the host are TCP peers."""
+    return ["-netdev", f"user,id=tcp,net=10.0.0.0/16,host={TCP_PEER},dns=10.0.255.3,dhcpstart=10.0.255.15,ipv6=off",
+            "-device", f"igb,netdev=tcp,mac={mac},addr={NEXT_SLOT}"]
+
+
+def xen_symbols():
+    """The hypervisor's, from the debug package of the version that boots."""
+    maps = sorted(pathlib.Path("/usr/lib/debug/boot").glob("xen-syms-*.map"))
+    if not maps:
+        raise LabError("the hypervisor's symbols are not installed: run scripts/setup")
+    return symbols.xen_map(maps[-1].read_text())
+
+
+def core_symbols(host):
+    """The kernel's own symbols: the same in all machines, as none of them moves the kernel. Kept from run to run."""
+    kept = CACHE / "profile" / f"kernel-symbols-{RELEASE}.gz"
+    if not kept.exists():
+        host.run(f"awk '$4 == \"\" && $2 ~ /[tTwW]/' /proc/kallsyms | gzip -9 >{KERNEL_SYMBOLS}", 120)
+        # Megabytes over a serial line, which is slow where the plugin counts each instruction.
+        data = host.machine.ask("get", 400, path=KERNEL_SYMBOLS)["data"]
+        kept.with_suffix(".new").write_bytes(base64.b64decode(data))
+        kept.with_suffix(".new").rename(kept)
+    table = symbols.kallsyms(gzip.decompress(kept.read_bytes()).decode())
+    said = host.output(f"awk '$3 == \"{LANDMARK}\" {{print $1}}' /proc/kallsyms", 120)
+    if not any(symbol.name == LANDMARK and symbol.start == int(said, 16) for symbol in table.symbols):
+        kept.unlink()
+        raise LabError(f"{host.name} has {LANDMARK} at {said}, and {kept} does not say so: removed it, run this again")
+    return table
+
+
+def module_symbols(host):
+    """Those of the modules that a domain has loaded."""
+    text = host.run("awk '$4 != \"\" && $2 ~ /[tTwW]/ {print $1, $2, $3, $4}' /proc/kallsyms", 120).out
+    return symbols.kallsyms(text)
+
+
+class NativeQemu(Machine):
+    """QEMU with Linux alone: dom0's image and agent, another init."""
+
+    def _command(self, ramdisk, dom0_options):
+        # Machine wrote dom0's image there, which has guests and modules besides.
+        with open(ramdisk, "wb") as file:
+            file.write(image.pad((IMAGES / "dom0.cpio.zst").read_bytes()))
+            file.write(image.archive({
+                "init": image.file(REPO / "scripts/profile/native-init", 0o755),
+                "lab/agent.py": image.file(INSIDE / "agent.py"),
+                "lab/xenstore.py": image.file(INSIDE / "xenstore.py"),
+                "lab/configure-links": image.file(INSIDE / "configure-links", 0o755),
+                **image.traffic_tool(),
+            }))
+        return [
+            "qemu-system-x86_64", "-accel", "tcg,thread=multi", "-smp", "1", "-cpu", NATIVE_CPU, "-m", "1024",
+            "-display", "none", "-no-reboot", "-nic", "none",
+            "-chardev", f"socket,id=console,path={self.folder}/console.sock,server=on,wait=off,"
+                        f"logfile={self.console_path}", "-serial", "chardev:console",
+            "-chardev", f"socket,id=agent,path={self.folder}/agent.sock", "-serial", "chardev:agent",
+            "-kernel", str(IMAGES / "vmlinuz"), "-initrd", str(ramdisk),
+            # Without relocation the kernel's symbols are where a PV guest has them.
+            "-append", "console=ttyS0 loglevel=5 panic=-1 rdinit=/init nokaslr",
+        ]
+
+
+class Recorder:
+    """What Host and Dom0 of the lab need of it: a machine, and somebody who notes the commands."""
+
+    def __init__(self, machine):
+        self.machine = machine
+        self.record = []
+
+    note_command = lab.Lab.note_command
+
+
+class Profiled:
+    """A machine with a card that the world outside sends to, one for TCP, and the plugin.
+
+    `subject` is where the packets end or begin; `cards_host` has the cards.
+    """
+
+    def __init__(self, folder, cache=False):
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder = folder
+        self.counter = Counter(folder, cache)
+        self.world = World(folder, "card")
+        self.settings = {}
+        self.peer = None
+
+    def card(self, mac):
+        """The name of the device with this address."""
+        name = self.cards_host.output(f"for d in /sys/class/net/*/device; do d=${{d%/device}}; "
+                                      f"[ \"$(cat $d/address)\" = {mac} ] && echo ${{d##*/}}; done; true")
+        if not name:
+            raise LabError(f"{self.cards_host.name} has no card {mac}\n{self.machine.tails()}")
+        return name
+
+    def throttle(self, number, microseconds):
+        """Sets the EITR of a card: so long from one interrupt to the next at least."""
+        if self.settings.get(number) != microseconds:
+            # The driver refuses what is set already, so that only the result is looked at.
+            self.cards_host.run(f"ethtool -C {self.cards[number]} rx-usecs {microseconds}", check=False)
+            said = self.cards_host.output(f"ethtool -c {self.cards[number]} | sed -n 's/^rx-usecs:[ \t]*//p'")
+            if said != str(microseconds):
+                raise LabError(f"the card's rx-usecs is {said}, not {microseconds}")
+            self.settings[number] = microseconds
+
+    def quiet(self):
+        """Stops what Linux does by itself and in bouts: it samples which memory is in use."""
+        for host in {self.subject, self.cards_host, self.peer} - {None}:
+            host.run("f=/sys/module/damon_stat/parameters/enabled; [ ! -e $f ] || echo N >$f")
+
+    def interrupts(self):
+        """Interrupts of the cards since the boot; one of them is in use at a time."""
+        return int(self.cards_host.output(
+            f"awk '/{'-|'.join(self.cards)}-/ {{n += $2}} END {{print n + 0}}' /proc/interrupts"))
+
+    def finish(self):
+        """Switches off and leaves a record of what was run."""
+        (self.folder / "commands.log").write_text("".join(self.lab.record))
+        self.machine.power_off()
+        self.counter.remove_output()
+
+
+class Native(Profiled):
+    """Native Linux on the emulated card."""
+
+    def __init__(self, folder, cache=False):
+        super().__init__(folder, cache)
+        self.machine = NativeQemu(folder, qemu_options=[
+            *self.counter.qemu_options(), *self.world.qemu_options(CARD), *tcp_options(TCP_CARD)])
+        self.lab = Recorder(self.machine)
+        self.cards_host = self.subject = hosts.Dom0(self.lab)
+
+    def set_up(self):
+        self.cards = [self.card(CARD), self.card(TCP_CARD)]
+        self.address = f"10.0.0.{HOST}"
+        self.subject.wait_until(f"ip -o addr show dev {self.cards[1]} | grep -q 'inet 10'", 30)
+        self.subject.run(f"ip route replace {TCP_NET} dev {self.cards[1]}")
+        table = core_symbols(self.subject) + module_symbols(self.subject)
+        self.spaces = {0: Space(1, table)}
+        self.counter.probe(probes.requests(probes.KERNEL, table))
+        self.quiet()
+
+    def use(self, configuration, tcp=False):
+        """Makes the machine ready for a configuration; here there is one."""
+        self.cards_host.run(f"ip link set {self.cards[1]} {'up' if tcp else 'down'}")
+        if tcp:
+            self.subject.run(f"ip route replace {TCP_NET} dev {self.cards[1]}")
+        self.world.resolve(self.address)
+
+    def drivers(self):
+        return (self.subject.driver_of(self.cards[0]),)
+
+
+class Xen(Profiled):
+    """Xen, dom0 with the cards on CPU 0 and a guest on CPU 1 that has one vif for each configuration."""
+
+    def __init__(self, folder, configurations, cache=False):
+        super().__init__(folder, cache)
+        options = [*self.counter.qemu_options(), *self.world.qemu_options(DOM0_CARD), *tcp_options(DOM0_TCP_CARD)]
+
+        def with_cards(place, dom0_options, **_):
+            return Machine(place, dom0_options, qemu_options=options, dom0_cpus=1)
+
+        # Lab makes its machine itself. Configurations of one boot agree in their options.
+        with mock.patch.object(lab, "Machine", with_cards):
+            self.lab = lab.Lab(folder, "ours", configurations[0].dom0_options)
+        self.machine = self.lab.machine
+        self.cards_host = self.lab.dom0
+        self.vifs = {configuration.net: configuration.script for configuration in configurations}
+        self.guest_options = configurations[0].guest_options
+        self.net = None
+
+    def set_up(self):
+        # udev renames the cards when it has seen them.
+        self.cards_host.run("modprobe igb; udevadm settle -t 20")
+        self.cards = [self.card(DOM0_CARD), self.card(DOM0_TCP_CARD)]
+        self.subject = self._guest("g1", HOST)
+        self._read_symbols()
+        self.quiet()
+
+    def add_peer(self):
+        """A second guest, on the first one's CPU, for traffic from guest to guest."""
+        self.peer = self._guest("g2", SECOND_HOST)
+        if module_symbols(self.peer).symbols != self.modules.symbols:
+            raise LabError("the guests have their modules at different addresses: CPU 1 cannot be told by symbols")
+        self.quiet()
+        # The new guest has to learn its routes.
+        self.net = None
+
+    def _guest(self, name, host):
+        vifs = [hosts.vif(net, host, script) for net, script in sorted(self.vifs.items())]
+        guest = self.lab.new_guest(name, host, vifs=vifs, drivers=[FRONT, STOCK_FRONT], options=self.guest_options)
+        for net in self.vifs:
+            guest.wait_link(net)
+        return guest
+
+    def _read_symbols(self):
+        xen = xen_symbols()
+        core = core_symbols(self.cards_host)
+        dom0 = core + module_symbols(self.cards_host)
+        self.modules = module_symbols(self.subject)
+        self.spaces = {0: Space(0, dom0, xen), 1: Space(1, core + self.modules, xen)}
+        # A function of the kernel counts once for both domains: the plugin tells the CPUs apart.
+        lines = [*probes.requests(probes.XEN, xen), *probes.requests(probes.KERNEL, core)]
+        self.counter.probe(lines)
+
+    @property
+    def address(self):
+        return self.subject.address(self.net)
+
+    def use(self, configuration, tcp=False):
+        """Moves the cards into the bridge of the configuration's vif."""
+        if self.net != configuration.net:
+            bridge = f"br{configuration.net}"
+            for card in self.cards:
+                self.cards_host.run(f"ip link set {card} master {bridge}")
+            self.net = configuration.net
+            self.world.join(self.net)
+            for guest in filter(None, (self.subject, self.peer)):
+                guest.run(f"ip route replace {TCP_NET} dev {guest.link(self.net)}")
+        self.cards_host.run(f"ip link set {self.cards[0]} up; ip link set {self.cards[1]} {'up' if tcp else 'down'}")
+        for host, commands in ((self.cards_host, configuration.dom0), (self.subject, configuration.guest)):
+            for command in commands:
+                host.run(command.format(vif=self.subject.vif(self.index()), link=self.subject.link(self.net)))
+        self.world.resolve(self.address)
+
+    def index(self):
+        """Which of the guest's devices is in use."""
+        return sorted(self.vifs).index(self.net)
+
+    def drivers(self):
+        """What the two ends of the vif in use say that they are."""
+        return (self.cards_host.driver_of(self.subject.vif(self.index())),
+                self.subject.driver_of(self.subject.link(self.net)))
+
+
+def boot(configurations, folder, cache=False):
+    """The machine for configurations that share one (`Configuration.boot`)."""
+    if configurations[0].machine == "native":
+        machine = Native(folder, cache)
+    else:
+        machine = Xen(folder, configurations, cache)
+    try:
+        machine.set_up()
+    except BaseException:
+        # Nobody else can: two machines at once would be too slow for their limits.
+        machine.machine.kill()
+        raise
+    return machine

@@ -1,0 +1,176 @@
+#!/usr/bin/env python3
+"""Profiles: run.py [PATTERN…] [--list] [--repeat N] [--top N] [--cache] [--set NAME=VALUE…] [--compare FOLDER]
+
+Boots each configuration, runs the workloads, and writes JSON, a text table and charts under one folder, which is
+printed. Without PATTERN the default set runs. Exit status 1 when a case failed.
+"""
+import argparse
+import dataclasses
+import json
+import pathlib
+import shutil
+import sys
+import time
+import traceback
+
+sys.path.append(str(pathlib.Path(__file__).resolve().parents[1] / "lab"))
+
+import cases  # noqa: E402  (the lab's modules are found by the line above)
+import charts  # noqa: E402
+import compare  # noqa: E402
+import costs  # noqa: E402
+import experiment  # noqa: E402
+import machines  # noqa: E402
+import measure  # noqa: E402
+import snapshot  # noqa: E402
+import tables  # noqa: E402
+from config import CACHE  # noqa: E402
+from machine import LabError  # noqa: E402
+
+KEPT = 10
+START = time.monotonic()
+
+
+def main():
+    options = arguments()
+    try:
+        chosen = cases.choose(" ".join(options.patterns))
+    except ValueError as error:
+        sys.exit(f"profile: {error}")
+    chosen = [dataclasses.replace(case, workload=changed(case.workload, options.set)) for case in chosen]
+    if options.list:
+        print("\n".join(f"{case.name:28} {case.configuration.title}: {case.workload.title}" for case in chosen))
+        return
+    units = costs.load()
+    folder = pathlib.Path(options.folder) if options.folder else new_folder()
+    folder.mkdir(parents=True, exist_ok=True)
+    progress(f"{len(chosen)} cases, {options.repeat} repetitions each; everything is kept in {folder}")
+    results = run_all(chosen, options, folder)
+    write(folder, results, units, options)
+    print(f"\n{(folder / 'profile.txt').read_text()}\nwritten: {folder}")
+    failed = [result.case.name for result in results if not result.ok]
+    if options.compare:
+        failed += compare.against(pathlib.Path(options.compare), folder)
+    progress(f"{len(results)} cases, failed: {', '.join(failed) or 'none'}")
+    sys.exit(1 if failed else 0)
+
+
+def arguments():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("patterns", nargs="*", metavar="PATTERN",
+                        help="configuration/workload, * allowed, or one of the two")
+    parser.add_argument("--list", action="store_true", help="name the cases and stop")
+    parser.add_argument("--repeat", type=int, default=3)
+    parser.add_argument("--top", type=int, default=0, metavar="N",
+                        help="also modules, and the N functions with most instructions")
+    parser.add_argument("--cache", action="store_true", help="with the cache model, which is slow")
+    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE",
+                        help="another burst, rate, eitr, size or count for all workloads chosen")
+    parser.add_argument("--compare", metavar="FOLDER", help="fail where an earlier run differs by more than 3 %%")
+    parser.add_argument("--folder", help="where to write (default: a new one in the cache)")
+    return parser.parse_args()
+
+
+def changed(workload, settings):
+    """The workload with other parameters."""
+    for setting in settings:
+        name, _, value = setting.partition("=")
+        if name not in ("burst", "rate", "eitr", "size", "count") or not value.isdigit():
+            sys.exit(f"profile: --set {setting}: not a number for burst, rate, eitr, size or count")
+        if getattr(workload, name) != int(value):
+            workload = dataclasses.replace(workload, name=f"{workload.name}-{name}{value}", **{name: int(value)})
+    return workload
+
+
+def run_all(chosen, options, folder):
+    """Boots each machine once and runs on it all cases that it can."""
+    boots = {}
+    for case in chosen:
+        boots.setdefault(case.configuration.boot, []).append(case)
+    results = []
+    for number, group in enumerate(boots.values(), 1):
+        place = folder / f"boot{number}"
+        configurations = list(dict.fromkeys(case.configuration for case in group))
+        progress(f"booting {', '.join(each.name for each in configurations)}")
+        machine = None
+        try:
+            machine = machines.boot(configurations, place, options.cache)
+            progress(f"up after {machine.machine.boot_seconds:.0f} s")
+            run_machine(machine, configurations, group, options, results)
+        except Exception as error:
+            # What this machine did not come to is lost; other machines go on.
+            problem = str(error) if isinstance(error, (LabError, snapshot.Broken, OSError)) else traceback.format_exc()
+            progress(f"this machine failed: {problem}")
+            done = {result.case for result in results}
+            results += [experiment.Result(case, [], problem.splitlines()[0]) for case in group if case not in done]
+        finally:
+            if machine:
+                finish(machine)
+    return sorted(results, key=lambda result: chosen.index(result.case))
+
+
+def finish(machine):
+    """Switches a machine off, which may be gone already."""
+    try:
+        machine.finish()
+    except OSError as error:
+        progress(f"switching off: {error}")
+
+
+def run_machine(machine, configurations, group, options, results):
+    """Adds to `results` those of all cases of one machine; those that need a second guest come last."""
+    for two in (False, True):
+        cases_now = [case for case in group if case.workload.kind.endswith("_guests") == two]
+        if cases_now and two:
+            progress("starting a second guest")
+            machine.add_peer()
+        for configuration in configurations:
+            own = [case for case in cases_now if case.configuration is configuration]
+            if not own:
+                continue
+            machine.use(configuration)
+            idle = experiment.background(machine)
+            rate = idle.instructions() / idle.seconds / 1e6
+            progress(f"{configuration.name}: background is {rate:.2f} million instructions a second")
+            for case in own:
+                results.append(experiment.measure(machine, case, options.repeat, idle, progress))
+
+
+def write(folder, results, units, options):
+    """All that a later reader needs, under one folder."""
+    text = tables.table(results, units, options.top)
+    ground = measure.ground()
+    notes = ["Counts of instructions under software emulation, background subtracted; cycles and caches are models.",
+             *(f"{key}: {value}" for key, value in ground.items())]
+    (folder / "profile.txt").write_text("\n".join([*notes, "", text, "", tables.cost_sources(units), ""]))
+    (folder / "profile.json").write_text(json.dumps({
+        "ground": ground, "repetitions": options.repeat, "seconds": time.monotonic() - START, "unit costs": units,
+        "cases": {result.case.name: {**result.as_json(), **modelled(result, units)} for result in results},
+    }, indent=1))
+    charts.draw(folder, results, units)
+
+
+def modelled(result, units):
+    if not result.runs:
+        return {}
+    run = result.typical
+    numbers = run.net, run.interrupts / run.units, units
+    return {"modelled cycles": {"parts": costs.cycles(*numbers), "classes": costs.by_class(*numbers)}}
+
+
+def new_folder():
+    """A folder for this run; the oldest are removed."""
+    runs = CACHE / "profile"
+    runs.mkdir(exist_ok=True)
+    for old in sorted(path for path in runs.iterdir() if path.is_dir())[:-KEPT]:
+        shutil.rmtree(old)
+    return runs / time.strftime("%m%d-%H%M%S")
+
+
+def progress(text):
+    seconds = int(time.monotonic() - START)
+    print(f"[{seconds // 60:2}:{seconds % 60:02}] {text}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

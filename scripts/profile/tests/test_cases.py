@@ -1,0 +1,34 @@
+"""The list of cases."""
+import unittest
+
+import cases
+import workloads
+
+
+class Cases(unittest.TestCase):
+    def test_the_default_set_has_every_configuration(self):
+        chosen = cases.choose()
+        self.assertEqual({case.configuration.name for case in chosen}, {each.name for each in cases.CONFIGURATIONS})
+        self.assertFalse(any(case.workload.by_name_only for case in chosen))
+
+    def test_native_linux_has_no_guests(self):
+        self.assertFalse(any(case.workload.kind.endswith("_guests") for case in cases.choose("native")))
+
+    def test_patterns(self):
+        self.assertEqual([case.name for case in cases.choose("stock/rr")], ["stock/rr"])
+        chosen = [case.name for case in cases.choose("native/in-1472*")]
+        self.assertEqual(chosen, ["native/in-1472", "native/in-1472-b6"])
+        self.assertEqual(len(cases.choose("rr")), len(cases.CONFIGURATIONS))
+        self.assertEqual(len(cases.choose("native/rr stock/rr")), 2)
+        with self.assertRaises(ValueError):
+            cases.choose("no-such-case")
+
+    def test_every_kind_is_there_and_names_are_unique(self):
+        self.assertLessEqual({load.kind for load in cases.WORKLOADS}, set(workloads.KINDS))
+        for entries in (cases.WORKLOADS, cases.CONFIGURATIONS):
+            names = [entry.name for entry in entries]
+            self.assertEqual(len(names), len(set(names)))
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,149 @@
+"""Snapshots, differences, events, the arithmetic on counts, and the cost model."""
+import pathlib
+import tempfile
+import unittest
+
+import classes
+import compare
+import costs
+import counts
+import snapshot
+import symbols
+
+TEXT = """\
+S 1 1000000000 2
+G 0 0 100 50
+G 0 ffffffff81000200 1000 400
+P 0 do_grant_table_op 5 10 64
+E 1
+S 2 3000000000 2
+G 0 0 100 50
+G 0 ffffffff81000200 1500 600
+G 1 ffff82d04032b480 30 2000
+P 0 do_grant_table_op 5 12 80
+P 1 do_event_channel_op 4 7 0
+P 1 memcpy 0 3 4416
+C 1 ffff82d04032b480 9 4 1
+C 1 unresolved 6 0 0
+E 2
+"""
+
+
+def tables():
+    linux = symbols.kallsyms("ffffffff81000200 T _copy_to_iter\nffffffff81000240 T netif_rx\n")
+    return linux, symbols.xen_map("0xffff82d04032b480 T memcpy\n0xffff82d04032b4a0 T memset\n")
+
+
+def interval():
+    earlier, later = snapshot.parse(TEXT.splitlines())
+    return snapshot.difference(later, earlier)
+
+
+def counted():
+    linux, xen = tables()
+    return counts.count(interval(), {0: classes.Space(0, linux, xen), 1: classes.Space(1, linux, xen)})
+
+
+class Snapshots(unittest.TestCase):
+    def test_only_what_grew_is_in_a_difference(self):
+        found = interval()
+        self.assertEqual(found.seconds, 2.0)
+        self.assertEqual(found.granules, {(0, 0xffffffff81000200): (500, 200), (1, 0xffff82d04032b480): (30, 2000)})
+        self.assertEqual(found.probes[0, "do_grant_table_op", 5], (2, 16))
+
+    def test_a_counter_that_shrinks_is_an_error(self):
+        earlier, later = snapshot.parse(TEXT.splitlines())
+        later.nanoseconds, earlier.nanoseconds = earlier.nanoseconds, later.nanoseconds
+        with self.assertRaises(snapshot.Broken):
+            snapshot.difference(earlier, later)
+
+    def test_a_full_table_is_an_error(self):
+        with self.assertRaises(snapshot.Broken):
+            list(snapshot.parse(["S 1 0 1", "G 0 overflow 5 2", "E 1"]))
+
+    def test_other_lines_are_an_error(self):
+        for lines in (["G 0 0 1 1"], ["S 1 0 1", "X"], ["S 1 0 1", "E 2"]):
+            with self.assertRaises(snapshot.Broken):
+                list(snapshot.parse(lines))
+
+    def test_a_growing_file_is_read_snapshot_by_snapshot(self):
+        with tempfile.TemporaryDirectory() as folder, open(pathlib.Path(folder) / "out", "wb", buffering=0) as file:
+            reader = snapshot.Reader(file.name)
+            cut = TEXT.index("S 2")
+            file.write(TEXT[:cut].encode())
+            self.assertEqual(reader.next(1).number, 1)
+            file.write(TEXT[cut:-2].encode())
+            with self.assertRaises(snapshot.Broken):
+                reader.next(2, 0.1)
+            file.write(TEXT[-2:].encode())
+            self.assertEqual(reader.next(2).probes[1, "memcpy", 0], (3, 4416))
+
+
+class Arithmetic(unittest.TestCase):
+    def test_classes_and_events(self):
+        found = counted()
+        self.assertEqual(found.kinds, {"kern0": [500, 200], "grantcopy": [30, 2000]})
+        self.assertEqual(found.functions["kern0", "vmlinux", "_copy_to_iter"], 500)
+        self.assertEqual(found.event("grant operations: copy"), 16)
+        self.assertEqual(found.event("grant operations: copy", 1), 0)
+        self.assertEqual(found.event("hypercall 32 event_channel_op"), 7)
+        self.assertEqual(found.event("event channel sends"), 7)
+        self.assertEqual(found.event("hypercalls"), 9)
+        self.assertEqual(found.event("bytes copied by Xen"), 4416)
+        self.assertEqual(found.misses, {"grantcopy": [9, 4, 1], "unresolved": [6, 0, 0]})
+
+    def test_background_is_subtracted_by_time(self):
+        idle = counted()
+        idle.seconds = 20.0
+        self.assertEqual(counted().minus(idle).kinds["kern0"], [450, 180])
+        only_idle = counts.Counts(4.0, {"user0": [10, 2]})
+        self.assertEqual(counted().minus(only_idle).kinds["user0"], [-5, -1])
+
+    def test_a_unit_of_work_is_a_quotient(self):
+        self.assertEqual((counted() / 10).kinds["kern0"], [50, 20])
+
+    def test_median_and_spread(self):
+        self.assertEqual(counts.middle([5, 1, 3]), 3)
+        self.assertEqual(counts.middle([4, 1, 3, 2]), 2)
+        self.assertAlmostEqual(counts.spread([100, 98, 101]), 0.03)
+
+
+class Model(unittest.TestCase):
+    def test_every_cost_has_a_source(self):
+        units = costs.load()
+        self.assertTrue(all(unit["source"] for unit in units.values()))
+
+    def test_cycles_are_the_sum_of_their_parts(self):
+        units = {name: {"cycles": 1} for name in costs.WORDS}
+        parts = costs.cycles(counted(), 2, units)
+        self.assertEqual(parts["instruction"], 530)
+        self.assertEqual(parts["byte_copied"], 4416)
+        self.assertEqual((parts["hypercall"], parts["event_channel_send"], parts["interrupt"]), (9, 7, 2))
+
+    def test_classes_pay_for_what_they_cause(self):
+        units = {name: {"cycles": 1} for name in costs.WORDS}
+        kinds = costs.by_class(counted(), 2, units)
+        self.assertEqual(sum(kinds.values()), sum(costs.cycles(counted(), 2, units).values()))
+        self.assertEqual(kinds["grantcopy"], 30 + 4416)
+        # Nothing of Xen itself ran in these counts: they look like native Linux.
+        self.assertEqual(kinds["kern0"], 500)
+
+    def test_a_cost_without_a_source_is_refused(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = pathlib.Path(folder) / "costs.toml"
+            path.write_text("[instruction]\ncycles = 1\nsure = \"read\"\n")
+            with self.assertRaises(ValueError):
+                costs.load(path)
+
+
+class Comparison(unittest.TestCase):
+    def test_runs_are_compared_case_by_case(self):
+        def run(instructions):
+            return {"cases": {"a/b": {"per unit": {"classes": {"kern": {"instructions": instructions}}}}, "c/d": {}}}
+
+        self.assertAlmostEqual(compare.differences(run(100), run(102))["a/b"], 0.02)
+        self.assertEqual(compare.differences({"cases": {}}, run(1)), {})
+
+
+if __name__ == "__main__":
+    unittest.main()

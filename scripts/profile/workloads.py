@@ -1,0 +1,223 @@
+"""How each kind of workload runs: a program is started and waits at its gate, does its work, and reports.
+
+Each kind is a generator: it yields once when everything waits, so that the counters can be read, and once more when
+all the work is done; then it ends what it started and returns how many units of work there were. A loss raises.
+"""
+import dataclasses
+import json
+import subprocess
+import threading
+
+from config import CACHE
+from machine import LabError
+from machines import TCP_PEER
+from source import DONE, END, ENDED, GO, HELLO, READY, RUNNING
+
+# The server between guests has its own port, for UDP too.
+PORT, GATE, SERVER = 5210, 5301, 5202
+# Seconds beyond what a load should take.
+PATIENCE = 60
+SEGMENT = 1448
+
+
+class Lost(LabError):
+    """Packets did not arrive: what was counted is not the cost of the load."""
+
+
+@dataclasses.dataclass
+class Outcome:
+    """What a run was: its units, and beside it packets and bytes of payload."""
+
+    units: float
+    payload: int
+    said: dict
+
+
+class Program:
+    """`nc2-traffic` in a guest or in native Linux, behind its gate."""
+
+    def __init__(self, machine, host, address, arguments, gate):
+        self.world, self.address, self.gate = machine.world, address, gate
+        self.running = host.start(f"nc2-traffic {arguments} --json --timeout {2 * PATIENCE}", 3 * PATIENCE)
+        self.tell(HELLO, READY)
+
+    def tell(self, word, state):
+        """Tells it `word` until it answers `state`; what it said instead, if it ends meanwhile."""
+        try:
+            self.world.ask(self.address, self.gate, word, state, lambda: not self.running.pending.done.is_set())
+        except LabError as error:
+            if not self.running.pending.done.is_set():
+                raise
+            result = self.running.wait(check=False)
+            raise LabError(f"nc2-traffic ended with {result.code}: {result.out}{result.err}".strip()) from error
+
+    def go(self):
+        self.tell(GO, RUNNING)
+
+    def wait_done(self, seconds=2 * PATIENCE):
+        return self.world.wait_state(self.address, self.gate, DONE, seconds)
+
+    def end(self):
+        """Has it report; its exit code is not looked at, its words are."""
+        self.tell(END, ENDED)
+        result = self.running.wait(check=False)
+        try:
+            said = json.loads(result.out.strip().splitlines()[-1])
+        except (ValueError, IndexError):
+            raise LabError(f"nc2-traffic said nothing ({result.code}): {result.out}{result.err}") from None
+        if not said["ok"]:
+            raise Lost("; ".join(said["problems"]))
+        return said
+
+
+def udp_in(machine, load):
+    """From outside through the card to a socket."""
+    sink = Program(machine, machine.subject, machine.address, f"sink --port {PORT} --count {load.count}", PORT)
+    sink.go()
+    yield
+    machine.world.flood(machine.address, PORT, load.size, load.count, load.burst, load.rate)
+    # What is lost does not come any more; the sink says how much that is.
+    sink.wait_done(3)
+    yield
+    said = sink.end()
+    return Outcome(load.count * frames_of(load.size), load.count * load.size, said)
+
+
+def udp_out(machine, load):
+    """From a socket through the card to the outside."""
+    world = machine.world
+    pace = load.rate / frames_of(load.size)
+    burst = max(1, load.burst // frames_of(load.size))
+    target = f"10.0.{world.net}.100"
+    source = Program(machine, machine.subject, machine.address,
+                     f"source {target} --size {load.size} --count {load.count} --rate {pace:.2f} --burst {burst} "
+                     f"--port {PORT} --gate {GATE}", GATE)
+    world.forget()
+    yield
+    source.go()
+    done = source.wait_done()
+    arrived = world.wait_count(load.count, 3)
+    yield
+    said = source.end()
+    if not (done and arrived) or world.twice or world.damaged:
+        raise Lost(f"{len(world.numbers)} of {load.count} datagrams arrived, {world.twice} twice, "
+                   f"{world.damaged} damaged")
+    return Outcome(load.count * frames_of(load.size), load.count * load.size, said)
+
+
+def udp_guests(machine, load):
+    """From one guest to the other."""
+    there = machine.peer.address(machine.net)
+    sink = Program(machine, machine.peer, there, f"sink --port {PORT} --count {load.count}", PORT)
+    sink.go()
+    source = Program(machine, machine.subject, machine.address,
+                     f"source {there} --size {load.size} --count {load.count} --rate {load.rate} --burst {load.burst} "
+                     f"--port {PORT} --gate {GATE}", GATE)
+    yield
+    source.go()
+    source.wait_done()
+    sink.wait_done(3)
+    yield
+    said = sink.end()
+    source.end()
+    return Outcome(load.count * frames_of(load.size), load.count * load.size, said)
+
+
+def tcp_in(machine, load):
+    """A stream from a peer outside."""
+    yield from stream(machine, load, "recv")
+    return Outcome(load.count / SEGMENT, load.count, {})
+
+
+def tcp_out(machine, load):
+    """A stream to a peer outside."""
+    yield from stream(machine, load, "send")
+    return Outcome(load.count / SEGMENT, load.count, {})
+
+
+def stream(machine, load, direction):
+    with Peer() as peer:
+        before = retransmissions(machine.subject)
+        client = Program(machine, machine.subject, machine.address,
+                         f"tcp {TCP_PEER} --dir {direction} --bytes {load.count} --port {peer.port} --gate {GATE}",
+                         GATE)
+        yield
+        client.go()
+        if not client.wait_done():
+            raise LabError(f"a stream of {load.count} bytes did not end in {2 * PATIENCE} s")
+        yield
+        client.end()
+        again = retransmissions(machine.subject) - before
+        if again > load.count / SEGMENT / 1000:
+            raise Lost(f"{again} segments were sent again")
+
+
+def tcp_guests(machine, load):
+    """A stream from one guest to the other."""
+    there = machine.peer.address(machine.net)
+    machine.peer.run("pidof nc2-traffic-serve >/dev/null || { ln -sf $(command -v nc2-traffic) /run/nc2-traffic-serve; "
+                     "setsid /run/nc2-traffic-serve serve >/run/serve.log 2>&1 </dev/null & sleep 0.3; }")
+    client = Program(machine, machine.subject, machine.address,
+                     f"tcp {there} --dir send --bytes {load.count} --port {SERVER} --gate {GATE}", GATE)
+    yield
+    client.go()
+    if not client.wait_done():
+        raise LabError(f"a stream of {load.count} bytes did not end in {2 * PATIENCE} s")
+    yield
+    said = client.end()
+    return Outcome(load.count / SEGMENT, load.count, said)
+
+
+def transactions(machine, load):
+    """One byte to a peer outside and back, one at a time."""
+    with Peer() as peer:
+        client = Program(machine, machine.subject, machine.address,
+                         f"rr {TCP_PEER} --count {load.count} --port {peer.port} --gate {GATE}", GATE)
+        yield
+        client.go()
+        if not client.wait_done():
+            raise LabError(f"{load.count} transactions did not end in {2 * PATIENCE} s")
+        yield
+        said = client.end()
+    return Outcome(load.count, load.count, said)
+
+
+KINDS = {function.__name__: function for function in (
+    udp_in, udp_out, udp_guests, tcp_in, tcp_out, tcp_guests, transactions)}
+# These need the card on QEMU's user-mode network.
+TCP_KINDS = {"tcp_in", "tcp_out", "transactions"}
+
+
+def frames_of(size):
+    """How many frames carry a datagram of `size` bytes."""
+    return -(-(8 + size) // 1480)
+
+
+def retransmissions(host):
+    return int(host.output("awk '/^Tcp:/ && $13 ~ /^[0-9]/ {print $13}' /proc/net/snmp") or 0)
+
+
+class Peer:
+    """`nc2-traffic serve` on the host that runs QEMU, which the guest sees as TCP_PEER."""
+
+    def __enter__(self):
+        self.process = subprocess.Popen([tool(), "serve", "--bind", "127.0.0.1", "--port", "0", "--json"],
+                                        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        first = self.process.stdout.readline()
+        self.port = json.loads(first)["port"]
+        # Its later lines are read, so that it never waits for room.
+        threading.Thread(target=self.process.stdout.read, daemon=True).start()
+        return self
+
+    def __exit__(self, *_):
+        self.process.kill()
+        self.process.wait()
+
+
+def tool():
+    """The traffic tool as it is built for the images: static, so that the host runs it too."""
+    for folder in ("x86_64-unknown-linux-gnu/release", "release"):
+        binary = CACHE / "target" / folder / "nc2-traffic"
+        if binary.exists():
+            return str(binary)
+    raise LabError("there is no nc2-traffic: run scripts/build-tools")

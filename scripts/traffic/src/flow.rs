@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: GPL-2.0
+//! `sink` and `source`: datagrams one way, numbered, with hardly any work done
+//! beside sending and receiving.
+//!
+//! ```text
+//!  0  magic   "NC2S"
+//!  4  seq     its number in the run
+//!  8  length  of the whole datagram; what follows is not looked at
+//! ```
+
+use crate::fault::{is_interrupt, Fault};
+use crate::gate::{self, Ask, State};
+use crate::options::{Common, Sink, Source};
+use crate::report::Report;
+use crate::sock;
+use socket2::SockRef;
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// Bytes of the header.
+pub(crate) const HEADER: usize = 12;
+/// The smallest datagram: a header alone.
+pub(crate) const MIN: u64 = HEADER as u64;
+const MAGIC: [u8; 4] = *b"NC2S";
+
+/// The header of datagram `seq`.
+fn header(seq: u32, len: usize) -> [u8; HEADER] {
+    let mut head = [0; HEADER];
+    head[..4].copy_from_slice(&MAGIC);
+    head[4..8].copy_from_slice(&seq.to_be_bytes());
+    head[8..].copy_from_slice(&(len as u32).to_be_bytes());
+    head
+}
+
+/// The number of a datagram that has all its bytes.
+fn number(data: &[u8]) -> Option<u32> {
+    let word = |at: usize| Some(u32::from_be_bytes(data.get(at..at + 4)?.try_into().ok()?));
+    (data.starts_with(&MAGIC) && word(8)? as usize == data.len()).then_some(())?;
+    word(4)
+}
+
+/// Which datagrams of a run have come.
+#[derive(Default)]
+struct Seen {
+    marks: Vec<u64>,
+    received: u64,
+    duplicates: u64,
+    reordered: u64,
+    damaged: u64,
+    newest: Option<u32>,
+}
+
+impl Seen {
+    fn new(count: u32) -> Self {
+        Seen {
+            marks: vec![0; count as usize / 64 + 1],
+            ..Seen::default()
+        }
+    }
+
+    fn note(&mut self, seq: u32, count: u32) {
+        let (word, bit) = (seq as usize / 64, 1u64 << (seq % 64));
+        match self.marks.get_mut(word) {
+            Some(marks) if seq < count && *marks & bit == 0 => {
+                *marks |= bit;
+                self.received += 1;
+            }
+            Some(_) if seq < count => self.duplicates += 1,
+            _ => self.damaged += 1,
+        }
+        if self.newest.is_some_and(|newest| newest > seq) {
+            self.reordered += 1;
+        } else {
+            self.newest = Some(seq);
+        }
+    }
+}
+
+/// Receives until the driver says end; every datagram has to be there then.
+pub(crate) fn sink(options: &Sink, common: &Common) -> Report {
+    let mut report = Report::new("sink");
+    let mut seen = Seen::new(options.count);
+    if let Err(fault) = receive(options, common, &mut seen) {
+        report.problem(fault.to_string());
+    }
+    let expected = u64::from(options.count);
+    let lost = expected.saturating_sub(seen.received);
+    for (what, count) in [
+        ("are lost", lost),
+        ("arrive twice", seen.duplicates),
+        ("arrive damaged", seen.damaged),
+    ] {
+        if count > 0 {
+            report.problem(format!("{count} of {expected} datagrams {what}"));
+        }
+    }
+    report.whole("expected", expected);
+    report.whole("received", seen.received);
+    report.whole("lost", lost);
+    report.whole("duplicates", seen.duplicates);
+    report.whole("reordered", seen.reordered);
+    report.whole("damaged", seen.damaged);
+    report
+}
+
+fn receive(options: &Sink, common: &Common, seen: &mut Seen) -> Result<(), Fault> {
+    let doing = format!("receiving on UDP port {}", options.port);
+    let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, options.port))
+        .map_err(|e| Fault::network(format!("{doing}: {e}")))?;
+    let room = sock::grow(&SockRef::from(&socket));
+    socket
+        .set_read_timeout(Some(common.timeout))
+        .map_err(|e| Fault::io(&doing, common.timeout, &e))?;
+    let mut buf = vec![0; 65_536.min(room.max(2048))];
+    let mut driver: Option<SocketAddr> = None;
+    let mut state = State::Ready;
+    loop {
+        let (count, peer) = match socket.recv_from(&mut buf) {
+            Ok(received) => received,
+            Err(e) if is_interrupt(&e) => continue,
+            Err(e) => return Err(Fault::io(&doing, common.timeout, &e)),
+        };
+        let data = &buf[..count];
+        if let Some(seq) = number(data) {
+            seen.note(seq, options.count);
+            if seen.received == u64::from(options.count) && state != State::Done {
+                state = State::Done;
+                if let Some(driver) = driver {
+                    let _ = socket.send_to(&gate::encode(state), driver);
+                }
+            }
+        } else if let Some(ask) = gate::decode(data) {
+            driver = Some(peer);
+            match ask {
+                Ask::Go if state == State::Ready => state = State::Running,
+                Ask::End => state = State::Ended,
+                _ => {}
+            }
+            let _ = socket.send_to(&gate::encode(state), peer);
+            if state == State::Ended {
+                return Ok(());
+            }
+        } else {
+            seen.damaged += 1;
+        }
+    }
+}
+
+/// Sends, and with a gate when the driver says go.
+pub(crate) fn source(options: &Source, common: &Common) -> Report {
+    let mut report = Report::new("source");
+    let mut sent = 0;
+    if let Err(fault) = send(options, common, &mut sent) {
+        report.problem(fault.to_string());
+    }
+    report.whole("sent", sent);
+    report.whole("bytes", sent * options.size as u64);
+    report
+}
+
+fn send(options: &Source, common: &Common, sent: &mut u64) -> Result<(), Fault> {
+    let mut gate = gate::open(options.gate, common.timeout)?;
+    let (socket, _) = sock::udp_client(options.addr, common.timeout)?;
+    let mut data = vec![0; options.size];
+    gate::wait_go(&mut gate)?;
+    let start = Instant::now();
+    for seq in 0..options.count {
+        if seq % options.burst == 0 {
+            if let Some(rate) = options.rate {
+                let due = start + Duration::from_secs_f64(f64::from(seq) / rate);
+                thread::sleep(due.saturating_duration_since(Instant::now()));
+            }
+        }
+        data[..HEADER].copy_from_slice(&header(seq, options.size));
+        loop {
+            match socket.send(&data) {
+                Ok(_) => break,
+                Err(e) if is_interrupt(&e) => {}
+                // The queue of the device is full: it drains.
+                Err(e) if crate::udp::no_buffers(&e) => thread::sleep(Duration::from_millis(1)),
+                Err(e) => {
+                    let doing = format!("sending to {}", options.addr);
+                    return Err(Fault::io(&doing, common.timeout, &e));
+                }
+            }
+        }
+        *sent += 1;
+    }
+    gate::finish(&mut gate)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn headers_survive_the_trip() {
+        let mut data = vec![0; 64];
+        data[..HEADER].copy_from_slice(&header(7, 64));
+        assert_eq!(number(&data), Some(7));
+        assert_eq!(number(&data[..63]), None);
+        assert_eq!(number(&data[..5]), None);
+        data[0] = b'X';
+        assert_eq!(number(&data), None);
+    }
+
+    #[test]
+    fn every_datagram_is_accounted_for() {
+        let mut seen = Seen::new(100);
+        for seq in [0, 2, 1, 2, 99, 100] {
+            seen.note(seq, 100);
+        }
+        assert_eq!((seen.received, seen.duplicates), (4, 1));
+        assert_eq!((seen.reordered, seen.damaged), (1, 1));
+    }
+}
