@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* A copy in one instruction: `copy_string` counts as few instructions whatever it copies, and as BYTES loads and stores. */
+/* A copy in one instruction: `copy_string` is few instructions whatever it copies, and BYTES loads and stores. */
 #include "selftest.h"
 
 #define BYTES 16384

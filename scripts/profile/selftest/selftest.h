@@ -4,10 +4,10 @@
 /* The no-op that takes snapshot `number`. */
 #define MARKER(number) .byte 0x0f, 0x1f, 0x84, 0x00, number, 0x32, 0x43, 0x4e
 
-#define ROUTINE(name)                                                                                                   \
-    .balign 16;                                                                                                        \
-    .globl name;                                                                                                       \
-    .type name, @function;                                                                                             \
+#define ROUTINE(name)                   \
+    .balign 16;                         \
+    .globl name;                        \
+    .type name, @function;              \
 name:
 
 /* The next granule belongs to the next routine. */
