@@ -233,18 +233,18 @@ fn run(seed: u64, rate: u32, seen: &mut Seen) -> Result<(), Violation> {
                 let event = receives.bounded(FEW, || receiver.next())?;
                 match event {
                     Some(Event::Ready(limit)) => sender.on_set_max_packets(limit)?,
-                    Some(Event::Finish(batch)) => {
-                        for finish in batch.iter() {
+                    Some(Event::Finish) => {
+                        for finish in receiver.finishes().iter() {
                             sender.on_finish(finish)?;
                             seen.finishes += 1;
                         }
                     }
-                    Some(Event::Packet(packet, mut inline)) => {
+                    Some(Event::Packet(mut inline)) => {
                         seen.packets += 1;
                         let mut bytes = vec![0; inline.len().as_usize()];
                         let copied = receiver.copy_inline(&mut inline, &mut bytes);
                         assert_eq!(copied, Ok(()));
-                        owed.extend(packet.id);
+                        owed.extend(receiver.packet().id);
                     }
                     None => {}
                 }
@@ -275,9 +275,9 @@ fn run(seed: u64, rate: u32, seen: &mut Seen) -> Result<(), Violation> {
             }
             _ => {
                 match peer_receiver.next() {
-                    Ok(Some(Event::Packet(packet, _))) => peer_owes.extend(packet.id),
-                    Ok(Some(Event::Finish(batch))) => {
-                        for finish in batch.iter() {
+                    Ok(Some(Event::Packet(_))) => peer_owes.extend(peer_receiver.packet().id),
+                    Ok(Some(Event::Finish)) => {
+                        for finish in peer_receiver.finishes().iter() {
                             let _ = peer_sender.on_finish(finish);
                         }
                     }

@@ -74,7 +74,7 @@ mod tests {
         batch.add(buffer, fragments, ()).map_err(|_| ENOSPC)?;
         batch.execute(|buffer, (), status| {
             result = buffer
-                .and_then(ReceiveBuffer::into_skb)
+                .map(ReceiveBuffer::into_skb)
                 .ok_or(ENOMEM)
                 .and_then(|skb| {
                     let mut bytes = KVec::from_elem(0, length.get() as usize, GFP_KERNEL)?;
@@ -158,7 +158,7 @@ mod tests {
             batch.add(buffer, &[lent], ()).map_err(|_| ENOSPC)?;
             batch.execute(|buffer, (), status| {
                 assert_eq!(status, CopyStatus::Complete);
-                if let Some(skb) = buffer.and_then(ReceiveBuffer::into_skb) {
+                if let Some(skb) = buffer.map(ReceiveBuffer::into_skb) {
                     let _ = skb.copy_bits(Bytes::ZERO, &mut bytes);
                 }
             });

@@ -97,10 +97,10 @@ pub(crate) fn ring_consume(mut input: &[u8]) {
             let event = receiver.next();
             assert!(ring.accesses.get() <= 8);
             match event {
-                Ok(Some(Event::Packet(packet, mut inline))) => {
+                Ok(Some(Event::Packet(mut inline))) => {
                     let mut bytes = vec![0; inline.len().as_usize()];
                     assert_eq!(receiver.copy_inline(&mut inline, &mut bytes), Ok(()));
-                    owed.extend(packet.id);
+                    owed.extend(receiver.packet().id);
                     assert!(owed.len() <= 9);
                 }
                 Ok(Some(_)) => {}

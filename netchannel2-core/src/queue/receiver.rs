@@ -37,10 +37,11 @@ const TABLE: usize = MAX_OUTSTANDING as usize;
 pub enum Event {
     /// It says how much this side may have outstanding, once and first of all.
     Ready(MaxPackets),
-    /// It sends a packet. One with an id is finished by [`Receiver::finished`].
-    Packet(Packet, InlineBytes),
-    /// It gives back packets, for [`super::Sender::on_finish`].
-    Finish(FinishBatch),
+    /// It sends a packet, [`Receiver::packet`]. One with an id is finished by
+    /// [`Receiver::finished`].
+    Packet(InlineBytes),
+    /// It gives back packets, [`Receiver::finishes`], for [`super::Sender::on_finish`].
+    Finish,
 }
 
 /// The receiving half of a queue.
@@ -56,6 +57,10 @@ pub struct Receiver<R> {
     credit: Credit,
     lengths: [Option<PacketLength>; TABLE],
     is_ready: bool,
+    // The last message of each kind, parsed in place: they are long, and moving them costs more
+    // than parsing.
+    packet: Packet,
+    finishes: FinishBatch,
     counters: ReceiveCounters,
 }
 
@@ -70,6 +75,8 @@ impl<R: SharedRing> Receiver<R> {
             credit: Credit::new(own_credit),
             lengths: [None; TABLE],
             is_ready: false,
+            packet: Packet::FILLER,
+            finishes: FinishBatch::new(),
             counters: ReceiveCounters::default(),
         }
     }
@@ -97,15 +104,14 @@ impl<R: SharedRing> Receiver<R> {
         let head = self.consumer.head(&taken);
         match kind {
             Kind::Packet => {
-                let packet = Packet::parse(head, self.consumer.negotiated())?;
-                let inline = taken.inline(packet.inline_length);
-                self.enter(&packet)?;
-                Ok(Some(Event::Packet(packet, inline)))
+                self.packet.parse_from(head, self.consumer.negotiated())?;
+                self.enter()?;
+                Ok(Some(Event::Packet(taken.inline(self.packet.inline_length))))
             }
             Kind::Finish => {
-                let batch = FinishBatch::parse(head)?;
-                self.counters.finishes(&batch);
-                Ok(Some(Event::Finish(batch)))
+                self.finishes.parse_from(head)?;
+                self.counters.finishes(&self.finishes);
+                Ok(Some(Event::Finish))
             }
             Kind::SetMaxPackets => {
                 let limit = MaxPackets::parse(head)?;
@@ -115,6 +121,16 @@ impl<R: SharedRing> Receiver<R> {
             // The consumer keeps them to itself.
             Kind::Pad => Ok(None),
         }
+    }
+
+    /// Returns the packet of the last [`Event::Packet`].
+    pub const fn packet(&self) -> &Packet {
+        &self.packet
+    }
+
+    /// Returns what the last [`Event::Finish`] gave back.
+    pub const fn finishes(&self) -> &FinishBatch {
+        &self.finishes
     }
 
     /// Copies the next inline bytes of a packet out of the ring, each byte once.
@@ -193,7 +209,8 @@ impl<R: SharedRing> Receiver<R> {
     }
 
     /// Enters a packet, if the peer wants it finished.
-    fn enter(&mut self, packet: &Packet) -> Result<(), Violation> {
+    fn enter(&mut self) -> Result<(), Violation> {
+        let packet = &self.packet;
         if let Some(id) = packet.id {
             let place = self
                 .lengths

@@ -187,6 +187,13 @@ impl FinishBatch {
 
     /// Checks a FINISH, which lies in private memory.
     pub(crate) fn parse(head: &[u8]) -> Result<Self, Violation> {
+        let mut batch = Self::new();
+        batch.parse_from(head)?;
+        Ok(batch)
+    }
+
+    /// Checks a FINISH, in place of what this was before; after an error its contents mean nothing.
+    pub(crate) fn parse_from(&mut self, head: &[u8]) -> Result<(), Violation> {
         let (raw, mut rest) = RawFinish::ref_from_prefix(head).map_err(|_| truncated(head))?;
         raw.header.without_flags()?;
         let kind = Kind::Finish.to_wire();
@@ -208,7 +215,8 @@ impl FinishBatch {
             return Err(mismatch);
         }
 
-        let mut batch = Self::new();
+        // INVARIANT: Zero is within the bound.
+        self.length = 0;
         for entry in 0..count {
             let (raw, tail) = RawFinishEntry::ref_from_prefix(rest).map_err(|_| truncated(head))?;
             rest = tail;
@@ -226,7 +234,7 @@ impl FinishBatch {
                     status: raw.status,
                 })?,
             };
-            batch.push(finish).map_err(|_| mismatch)?;
+            self.push(finish).map_err(|_| mismatch)?;
         }
         let padding = rest
             .get(..Bytes::new(padding).as_usize())
@@ -236,7 +244,7 @@ impl FinishBatch {
                 kind,
                 value: u32::from(*byte),
             }),
-            None => Ok(batch),
+            None => Ok(()),
         }
     }
 

@@ -116,6 +116,13 @@ impl Fragments {
         Some(())
     }
 
+    /// Forgets all fragments.
+    #[inline]
+    pub fn clear(&mut self) {
+        // INVARIANT: Zero is within the bound.
+        self.length = 0;
+    }
+
     /// Returns the fragments.
     #[inline]
     pub fn as_slice(&self) -> &[Fragment] {

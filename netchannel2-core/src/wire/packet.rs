@@ -33,7 +33,10 @@ use super::{
         truncated,
         BufferTooShort, //
     },
-    metadata::PacketMeta,
+    metadata::{
+        Checksum,
+        PacketMeta, //
+    },
     Features,
     MAX_FRAGMENTS, //
 };
@@ -190,9 +193,37 @@ impl Packet {
         }
     }
 
+    /// A value to parse into.
+    pub(crate) const FILLER: Self = Self {
+        id: None,
+        length: PacketLength::LARGEST,
+        way: Way::Inline,
+        inline_length: InlineLength::ZERO,
+        fragments: Fragments::NONE,
+        meta: PacketMeta {
+            checksum: Checksum::None,
+            gso: None,
+            hash: None,
+        },
+    };
+
     /// Checks the head of a PACKET, which lies in private memory.
     #[inline]
     pub(crate) fn parse(head: &[u8], negotiated: Features) -> Result<Self, Violation> {
+        let mut packet = Self::FILLER;
+        packet.parse_from(head, negotiated)?;
+        Ok(packet)
+    }
+
+    /// Checks the head of a PACKET, in place of what this was before.
+    ///
+    /// In place, as a packet is long and few of its fragments are in use. After an error its
+    /// contents mean nothing.
+    pub(crate) fn parse_from(
+        &mut self,
+        head: &[u8],
+        negotiated: Features,
+    ) -> Result<(), Violation> {
         let (raw, rest) = RawPacket::ref_from_prefix(head).map_err(|_| truncated(head))?;
         let reserved = u32::from(raw.reserved.get()) | raw.reserved_too.get();
         if reserved != 0 {
@@ -201,32 +232,28 @@ impl Packet {
                 value: reserved,
             });
         }
-        let way = Way::from_wire(raw.way)?;
+        self.way = Way::from_wire(raw.way)?;
         let length = PacketLength::new(raw.length.get())?;
-        let id = match raw.id.get() {
+        self.length = length;
+        self.id = match raw.id.get() {
             PacketId::NONE_ON_WIRE => None,
             id => Some(PacketId::new(id).ok_or(Violation::PacketId(id))?),
         };
         let inline_length = raw.inline_length.get();
-        let mut packet = Self {
-            id,
+        self.inline_length = InlineLength::new(inline_length).ok_or(Violation::InlineLength {
+            inline_length,
             length,
-            way,
-            inline_length: InlineLength::new(inline_length).ok_or(Violation::InlineLength {
-                inline_length,
-                length,
-            })?,
-            fragments: Fragments::NONE,
-            meta: PacketMeta::parse(raw, length, negotiated)?,
-        };
-        parse_fragments(raw, rest, &mut packet.fragments)?;
-        packet.view().check_way()?;
+        })?;
+        self.meta = PacketMeta::parse(raw, length, negotiated)?;
+        self.fragments.clear();
+        parse_fragments(raw, rest, &mut self.fragments)?;
+        self.view().check_way()?;
         let size = raw.header.size.get();
-        let expected = content(raw.fragments, packet.inline_length).next_multiple_of(8);
+        let expected = content(raw.fragments, self.inline_length).next_multiple_of(8);
         if u32::from(size) != expected {
             return Err(Violation::MessageSizeMismatch { size, expected });
         }
-        Ok(packet)
+        Ok(())
     }
 
     pub(super) fn emit(&self, into: &mut [u8]) -> Result<usize, BufferTooShort> {

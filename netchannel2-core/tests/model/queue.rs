@@ -179,13 +179,14 @@ impl<'a> Side<'a> {
         };
         match event {
             Event::Ready(limit) => self.sender.on_set_max_packets(limit)?,
-            Event::Finish(batch) => {
-                for finish in batch.iter() {
+            Event::Finish => {
+                for finish in self.receiver.finishes().iter() {
                     self.sender.on_finish(finish)?;
                     self.unfinished.retain(|id| *id != finish.id);
                 }
             }
-            Event::Packet(packet, mut inline) => {
+            Event::Packet(mut inline) => {
+                let packet = *self.receiver.packet();
                 let mut bytes = vec![0; inline.len().as_usize()];
                 self.receiver.copy_inline(&mut inline, &mut bytes).unwrap();
                 let received = Sent {

@@ -18,9 +18,12 @@ use kernel::{
     }, //
 };
 use netchannel2_core::{
-    grant::slots::{
-        Chain,
-        SlotPool, //
+    grant::{
+        slots::{
+            Chain,
+            SlotPool, //
+        },
+        Fragment, //
     },
     knobs::Switch,
     segment::pages_for,
@@ -54,6 +57,8 @@ pub(super) struct Lender {
     run: GrantRun,
     /// By packet id.
     packets: KVec<Option<Outgoing>>,
+    /// Those of the packet that was lent last, in place as they are long.
+    fragments: Fragments,
     counters: LendCounters,
 }
 
@@ -79,15 +84,7 @@ struct Outgoing {
 #[must_use = "the grants stay until the packet is entered or taken back"]
 pub(super) struct Lent {
     chain: Chain,
-    fragments: Fragments,
     place: Place,
-}
-
-impl Lent {
-    /// Where the bytes are.
-    pub(super) fn fragments(&self) -> &Fragments {
-        &self.fragments
-    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -119,6 +116,7 @@ impl Lender {
             slots: new_slots(run.count())?,
             run,
             packets,
+            fragments: Fragments::NONE,
             counters: LendCounters::default(),
         })
     }
@@ -138,6 +136,11 @@ impl Lender {
         self.slots.taken()
     }
 
+    /// Where the bytes of the packet are that was lent last.
+    pub(super) fn fragments(&self) -> &[Fragment] {
+        self.fragments.as_slice()
+    }
+
     pub(super) fn counters(&self) -> LendCounters {
         self.counters
     }
@@ -155,11 +158,10 @@ impl Lender {
                 let chain = self.take(u16::from(count))?;
 
                 match self.lend_in_place(skb, &chain) {
-                    Ok(fragments) => {
+                    Ok(()) => {
                         self.counters.in_place += 1;
                         return Ok(Lent {
                             chain,
-                            fragments,
                             place: Place::Packet,
                         });
                     }
@@ -172,11 +174,10 @@ impl Lender {
         let chain = self.take(pages_for(length))?;
 
         match self.lend_copy(skb, length, &chain) {
-            Ok(fragments) => {
+            Ok(()) => {
                 self.counters.copied += 1;
                 Ok(Lent {
                     chain,
-                    fragments,
                     place: Place::Copy,
                 })
             }
@@ -268,19 +269,19 @@ impl Lender {
         self.slots.release(chain);
     }
 
-    fn lend_in_place(&mut self, skb: &Skb, chain: &Chain) -> Result<Fragments> {
-        let mut fragments = Fragments::NONE;
-
+    fn lend_in_place(&mut self, skb: &Skb, chain: &Chain) -> Result {
+        self.fragments.clear();
         for (slot, piece) in self.slots.iter(chain).zip(skb.pieces()) {
             let fragment = self.run.lend_piece(slot, &piece)?;
 
-            fragments.push(fragment).ok_or(EINVAL)?;
+            self.fragments.push(fragment).ok_or(EINVAL)?;
         }
-        Ok(fragments)
+        Ok(())
     }
 
-    fn lend_copy(&mut self, skb: &Skb, length: PacketLength, chain: &Chain) -> Result<Fragments> {
-        let mut fragments = Fragments::NONE;
+    fn lend_copy(&mut self, skb: &Skb, length: PacketLength, chain: &Chain) -> Result {
+        self.fragments.clear();
+
         let (mut from, mut rest) = (Bytes::ZERO, length.get());
 
         for slot in self.slots.iter(chain) {
@@ -290,11 +291,11 @@ impl Lender {
                 .unwrap_or(FragmentLength::PAGE);
             let fragment = self.run.lend_copy(slot, skb, from, part, GFP_ATOMIC)?;
 
-            fragments.push(fragment).ok_or(EINVAL)?;
+            self.fragments.push(fragment).ok_or(EINVAL)?;
             from = from.saturating_add(part.bytes());
             rest = rest.saturating_sub(u32::from(part.get()));
         }
-        Ok(fragments)
+        Ok(())
     }
 }
 

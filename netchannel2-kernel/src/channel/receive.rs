@@ -205,16 +205,16 @@ impl<P: Poll> ReceiveSide<P> {
                 Some(side) => side.on_ready(&channel.device, limit),
                 None => Ok(()),
             },
-            Event::Finish(batch) => match &mut *channel.send.lock() {
-                Some(side) => side.on_finish(&batch),
+            Event::Finish => match &mut *channel.send.lock() {
+                Some(side) => side.on_finish(self.receiver.finishes()),
                 None => Ok(()),
             },
-            Event::Packet(packet, inline) => match packet.id {
+            Event::Packet(inline) => match self.receiver.packet().id {
                 None => {
-                    self.take_inline(&channel.device, napi, &packet, inline, arrived);
+                    self.take_inline(&channel.device, napi, inline, arrived);
                     Ok(())
                 }
-                Some(id) => self.take_granted(&channel.device, id, &packet, inline, arrived),
+                Some(id) => self.take_granted(&channel.device, id, inline, arrived),
             },
         }
     }
@@ -223,12 +223,12 @@ impl<P: Poll> ReceiveSide<P> {
         &mut self,
         device: &NetDevice,
         napi: &NapiContext<'_>,
-        packet: &Packet,
         mut inline: InlineBytes,
         arrived: &mut SkbList,
     ) {
         let receiver = &self.receiver;
-        let skb = Skb::new_linear(napi, packet.length, |bytes| {
+        let Packet { length, meta, .. } = *receiver.packet();
+        let skb = Skb::new_linear(napi, length, |bytes| {
             // As many as the message has.
             let _ = receiver.copy_inline(&mut inline, bytes);
         });
@@ -238,7 +238,7 @@ impl<P: Poll> ReceiveSide<P> {
         };
 
         // Behind what waits for its copy, to keep the order.
-        if let Err(arrival) = self.batch.add_ready(Arrival::Inline(skb, packet.meta)) {
+        if let Err(arrival) = self.batch.add_ready(Arrival::Inline(skb, meta)) {
             self.copy(device, arrived);
             // There is room in an empty batch.
             let _ = self.batch.add_ready(arrival);
@@ -249,30 +249,40 @@ impl<P: Poll> ReceiveSide<P> {
         &mut self,
         device: &NetDevice,
         id: PacketId,
-        packet: &Packet,
         mut inline: InlineBytes,
         arrived: &mut SkbList,
     ) -> Result<(), Fault> {
-        let fragments = packet.fragments.as_slice();
+        let packet = self.receiver.packet();
+        let Packet {
+            inline_length,
+            meta,
+            ..
+        } = *packet;
         let Some(mut buffer) = ReceiveBuffer::new(&mut self.pool, packet.length) else {
             device.count_receive_dropped();
             return self.finish(id, FinishStatus::NoMemory);
         };
 
         // As many bytes as the message has; the core has checked that they are part of the packet.
-        let prefix = buffer.fill_prefix(packet.inline_length, |bytes| {
+        let prefix = buffer.fill_prefix(inline_length, |bytes| {
             let _ = self.receiver.copy_inline(&mut inline, bytes);
         });
         if prefix.is_err() {
             device.count_receive_dropped();
             return self.finish(id, FinishStatus::BadPacket);
         }
-        if !self.batch.has_room(fragments, &buffer) {
+        if !self
+            .batch
+            .has_room(self.receiver.packet().fragments.as_slice(), &buffer)
+        {
             self.copy(device, arrived);
         }
+
+        let fragments = self.receiver.packet().fragments.as_slice();
+
         match self
             .batch
-            .add(buffer, fragments, Arrival::Granted(id, packet.meta))
+            .add(buffer, fragments, Arrival::Granted(id, meta))
         {
             Ok(()) => Ok(()),
             Err(_) => {
@@ -362,7 +372,7 @@ fn built(buffer: Option<ReceiveBuffer>, status: CopyStatus) -> Result<Skb, Finis
         return Err(FinishStatus::CopyFailed);
     }
     buffer
-        .and_then(ReceiveBuffer::into_skb)
+        .map(ReceiveBuffer::into_skb)
         .ok_or(FinishStatus::NoMemory)
 }
 

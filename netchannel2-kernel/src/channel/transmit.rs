@@ -319,7 +319,7 @@ impl<P: Poll> SendSide<P> {
             Err(NotLent::NoRoom) => return Err(Unsent(skb, Refusal::Wait)),
             Err(NotLent::NoMemory) => return Err(Unsent(skb, Refusal::Drop)),
         };
-        let fragments = lent.fragments().as_slice();
+        let fragments = self.lender.fragments();
 
         match self.sender.send_granted(meta, length, &[], fragments) {
             Ok(id) => {

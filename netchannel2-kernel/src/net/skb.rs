@@ -309,6 +309,12 @@ impl Piece<'_> {
         self.length
     }
 
+    /// Returns the number of its page, which is this domain's own.
+    pub(super) fn own_frame(&self) -> usize {
+        // SAFETY: The page's memory is mapped and part of the kernel's direct map.
+        unsafe { bindings::nc2_virt_to_gfn(self.start.cast()) }
+    }
+
     /// Returns its page; `None` if that is another domain's.
     pub(crate) fn frame(&self) -> Option<Frame> {
         Frame::of(self.start)

@@ -119,12 +119,13 @@ impl Peer {
             count += 1;
             match event {
                 Event::Ready(limit) => self.sender.on_set_max_packets(limit)?,
-                Event::Finish(batch) => {
-                    for finish in batch.iter() {
+                Event::Finish => {
+                    for finish in self.receiver.finishes().iter() {
                         self.sender.on_finish(finish)?;
                     }
                 }
-                Event::Packet(packet, mut inline) => {
+                Event::Packet(mut inline) => {
+                    let packet = *self.receiver.packet();
                     let mut frame = vec![0; usize::from(packet.inline_length.get())];
                     let copied = self.receiver.copy_inline(&mut inline, &mut frame);
                     assert_eq!(copied, Ok(()), "the token is fresh");
