@@ -110,7 +110,7 @@ impl<const N: usize> SlotPool<N> {
         for (link, next) in links.iter_mut().zip(1..=u16::MAX) {
             link.next = next;
         }
-        // INVARIANT: Each slot links to the next one, and all are free.
+        // INVARIANT: Each slot links to the next one, and the first `count` are free.
         Self {
             links,
             head: 0,
@@ -258,5 +258,29 @@ impl<const N: usize> SlotPool<N> {
 impl<const N: usize> Default for SlotPool<N> {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slots_behind_the_count_are_never_taken() {
+        let mut pool = SlotPool::<8>::with_count(3);
+        assert!(pool.take_chain(4).is_none());
+        for _ in 0..3 {
+            let chain = pool.take_chain(3);
+            let slots = chain
+                .as_ref()
+                .map(|chain| pool.iter(chain).all(|slot| slot.get() < 3));
+            assert_eq!((slots, pool.free(), pool.taken()), (Some(true), 0, 3));
+            assert!(pool.take_chain(1).is_none());
+            if let Some(chain) = chain {
+                pool.release(chain);
+            }
+            assert_eq!((pool.free(), pool.taken()), (3, 0));
+        }
+        assert_eq!(SlotPool::<8>::with_count(9).free(), 8);
     }
 }
