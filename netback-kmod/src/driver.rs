@@ -59,6 +59,10 @@ impl Driver for Netback {
         env.add(c"vif", &vif::name(device)?)
     }
 
+    fn suspend(_device: &Device<Bound>, _vif: Pin<&Arc<Vif>>) {
+        // A driver domain is not migrated.
+    }
+
     fn resume(_device: &Device<Bound>, _vif: Pin<&Arc<Vif>>) -> Result {
         // A driver domain is not migrated.
         Ok(())

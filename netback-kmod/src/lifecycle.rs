@@ -41,7 +41,8 @@ use netchannel2_kernel::{
         Connection,
         Ending,
         Link,
-        Role, //
+        Role,
+        FEATURES, //
     },
     event::EventChannel,
     net::{
@@ -75,7 +76,7 @@ pub(crate) struct Life {
 /// What this backend can do.
 fn offer() -> Offer {
     Offer {
-        features: Offloads::PROTOCOL,
+        features: FEATURES,
         ..Offer::full()
     }
 }
@@ -169,7 +170,9 @@ pub(crate) fn unbind(vif: &Arc<Vif>) {
     let mut life = vif.life.lock();
     let was_connected = life.link.is_some();
 
-    disconnect(vif, &mut life);
+    if let Some(link) = &mut life.link {
+        link.let_go();
+    }
     life.phase = None;
     let registration = life.registration.take();
     let handing_on = life.handing_on;
@@ -187,6 +190,10 @@ pub(crate) fn unbind(vif: &Arc<Vif>) {
         if was_connected {
             await_frontend(vif);
         }
+    }
+    // The frontend has let go of this side's pages, or is not going to.
+    disconnect(vif, &mut vif.life.lock());
+    if !handing_on {
         let _ = vif.device.switch_state(XenbusState::Closed);
     }
 }
@@ -302,6 +309,7 @@ fn connect(vif: &Arc<Vif>, life: &Life, frontend: &Directory<'_>) -> Result<Link
                 features: answer.negotiated.features,
                 thresholds: parameters::thresholds().map_err(step("parameters"))?,
                 grant_ranges: parameters::grant_ranges().map_err(step("parameters"))?,
+                pool: parameters::pool().map_err(step("parameters"))?,
             },
             vif.clone(),
         )

@@ -7,9 +7,12 @@ pub mod slots;
 
 use core::fmt;
 
-use crate::units::{
-    FragmentLength,
-    PageOffset, //
+use crate::{
+    error::Violation,
+    units::{
+        FragmentLength,
+        PageOffset, //
+    },
 };
 
 /// Refers to an entry of a domain's grant table (`grant_ref_t` of Xen's `public/grant_table.h`).
@@ -48,45 +51,97 @@ impl fmt::Display for GrantRef {
     }
 }
 
-/// Bytes of one granted page.
+/// What names the page of a fragment, in 32 bits of its message.
+pub trait PageName: Copy + Eq + fmt::Debug {
+    /// A value for places of an array that are not in use.
+    const FILLER: Self;
+
+    /// Returns the number on the wire.
+    fn to_wire(self) -> u32;
+
+    /// Takes the number of a packet's fragment from the wire.
+    ///
+    /// # Errors
+    ///
+    /// Returns the [`Violation`] that a number is which names no page.
+    fn from_wire(fragment: u8, number: u32) -> Result<Self, Violation>;
+}
+
+impl PageName for GrantRef {
+    const FILLER: Self = Self::FIRST;
+
+    #[inline]
+    fn to_wire(self) -> u32 {
+        self.0
+    }
+
+    #[inline]
+    fn from_wire(fragment: u8, reference: u32) -> Result<Self, Violation> {
+        Self::new(reference).ok_or(Violation::FragmentReference {
+            fragment,
+            reference,
+        })
+    }
+}
+
+/// Bytes of one page: a granted one, or a slot of a pool.
 ///
 /// # Invariants
 ///
 /// `offset + length` is at most the size of a page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Fragment {
-    reference: GrantRef,
+pub struct Fragment<P = GrantRef> {
+    page: P,
     offset: PageOffset,
     length: FragmentLength,
 }
 
 impl Fragment {
+    /// Returns the page.
+    #[inline]
+    pub const fn reference(&self) -> GrantRef {
+        self.page
+    }
+}
+
+impl<P: PageName> Fragment<P> {
     /// A value for places of an array that are not in use.
     // INVARIANT: A whole page from its start.
     pub(crate) const FILLER: Self = Self {
-        reference: GrantRef::FIRST,
+        page: P::FILLER,
         offset: PageOffset::ZERO,
         length: FragmentLength::PAGE,
     };
 
     /// Takes `length` bytes from `offset` on, or returns [`None`] if they cross the page's end.
     #[inline]
-    pub fn new(reference: GrantRef, offset: PageOffset, length: FragmentLength) -> Option<Self> {
+    pub fn new(page: P, offset: PageOffset, length: FragmentLength) -> Option<Self> {
         if length > offset.room() {
             return None;
         }
         // INVARIANT: Checked above.
         Some(Self {
-            reference,
+            page,
             offset,
             length,
         })
     }
 
+    /// Takes the first `length` bytes of a page.
+    #[inline]
+    pub const fn at_start(page: P, length: FragmentLength) -> Self {
+        // INVARIANT: A length is at most a page.
+        Self {
+            page,
+            offset: PageOffset::ZERO,
+            length,
+        }
+    }
+
     /// Returns the page.
     #[inline]
-    pub const fn reference(&self) -> GrantRef {
-        self.reference
+    pub const fn page(&self) -> P {
+        self.page
     }
 
     /// Returns where in the page the fragment starts.

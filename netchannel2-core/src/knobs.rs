@@ -5,7 +5,14 @@
 use core::fmt;
 
 use crate::{
-    segment::Thresholds,
+    pool::{
+        ChunkCount,
+        MAX_SLOTS, //
+    },
+    segment::{
+        StagedLength,
+        Thresholds, //
+    },
     units::InlineLength, //
 };
 
@@ -57,18 +64,35 @@ impl Switch {
     }
 }
 
-/// Takes `inline_max`, the longest packet in bytes that travels in its message.
+/// Takes `inline_max` and `staged_max`, the longest packets in bytes that travel in their message
+/// and in slots of a pool.
 ///
 /// # Errors
 ///
-/// Returns [`OutOfBounds`] above [`InlineLength::MAX`].
-pub fn thresholds(inline_max: u16) -> Result<Thresholds, OutOfBounds> {
+/// Returns [`OutOfBounds`] for an `inline_max` above [`InlineLength::MAX`].
+pub fn thresholds(inline_max: u16, staged_max: u16) -> Result<Thresholds, OutOfBounds> {
     let inline_max = InlineLength::new(inline_max).ok_or(OutOfBounds {
         name: "inline_max",
         value: inline_max,
         most: InlineLength::MAX.get(),
     })?;
-    Ok(Thresholds { inline_max })
+    Ok(Thresholds {
+        inline_max,
+        staged_max: StagedLength::new(staged_max),
+    })
+}
+
+/// Takes `pool_pages`, the most pages of a pool.
+///
+/// # Errors
+///
+/// Returns [`OutOfBounds`] above [`MAX_SLOTS`].
+pub fn pool_chunks(pool_pages: u16) -> Result<ChunkCount, OutOfBounds> {
+    ChunkCount::for_pages(pool_pages).ok_or(OutOfBounds {
+        name: "pool_pages",
+        value: pool_pages,
+        most: MAX_SLOTS,
+    })
 }
 
 #[cfg(test)]
@@ -79,12 +103,19 @@ mod tests {
 
     #[test]
     fn inline_max_has_a_bound() {
-        let inline_max = |value| thresholds(value).map(|taken| taken.inline_max.get());
+        let inline_max = |value| thresholds(value, 0).map(|taken| taken.inline_max.get());
         assert_eq!(inline_max(0), Ok(0));
         assert_eq!(inline_max(2048), Ok(2048));
         let error = inline_max(2049).map_err(|error| error.to_string());
         assert_eq!(error, Err("inline_max is 2049: at most 2048".into()));
         assert!(inline_max(u16::MAX).is_err());
+    }
+
+    #[test]
+    fn pool_pages_has_a_bound() {
+        assert_eq!(pool_chunks(1024), Ok(ChunkCount::MAX));
+        let error = pool_chunks(1025).map_err(|error| error.to_string());
+        assert_eq!(error, Err("pool_pages is 1025: at most 1024".into()));
     }
 
     #[test]

@@ -14,6 +14,7 @@
 //! * [`grant`] covers pages that one side lets the other copy from, copy plans, slots.
 //! * [`wire`] holds the messages, raw and validated.
 //! * [`ring`] is a byte stream in shared memory with one producer and one consumer.
+//! * [`pool`] covers staged memory: pages granted once and mapped once.
 //! * [`credit`] says how much may be outstanding, and what is.
 //! * [`queue`] joins these to the two halves of a queue, [`queue::Sender`] and [`queue::Receiver`].
 //! * [`segment`] chooses which way a packet's bytes travel.
@@ -43,6 +44,7 @@ pub mod error;
 pub mod grant;
 pub mod handshake;
 pub mod knobs;
+pub mod pool;
 pub mod queue;
 pub mod ring;
 pub mod segment;

@@ -26,8 +26,27 @@ bitflags::bitflags! {
 }
 
 impl Ways {
-    /// The ways of version 1.
-    pub const VERSION_1: Self = Self::INLINE.union(Self::GRANTED);
+    /// The ways that need no pool.
+    pub const WITHOUT_POOL: Self = Self::INLINE.union(Self::GRANTED);
+}
+
+/// The length of a packet that may be staged, in bytes; 0 for none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct StagedLength(u16);
+
+impl StagedLength {
+    /// Every packet.
+    pub const MAX: Self = Self(u16::MAX);
+
+    /// Takes a length of `length` bytes.
+    pub const fn new(length: u16) -> Self {
+        Self(length)
+    }
+
+    /// Returns the number of bytes.
+    pub const fn get(self) -> u16 {
+        self.0
+    }
 }
 
 /// Where one way becomes cheaper than another.
@@ -35,6 +54,8 @@ impl Ways {
 pub struct Thresholds {
     /// The longest packet that travels in its message.
     pub inline_max: InlineLength,
+    /// The longest packet that travels in slots of a pool, while there are enough.
+    pub staged_max: StagedLength,
 }
 
 impl Default for Thresholds {
@@ -42,21 +63,26 @@ impl Default for Thresholds {
     fn default() -> Self {
         Self {
             inline_max: InlineLength::new(256).unwrap_or_default(),
+            staged_max: StagedLength::MAX,
         }
     }
 }
 
 /// Chooses the way of a packet of `length` bytes.
 ///
-/// Short packets go inline. Others take the first of posted, granted and staged that is available,
-/// and go inline if none is; one too long for that is granted after all, which takes a copy to
-/// pages that may be granted.
+/// Short packets go inline. Others take the first of posted, staged (up to its threshold) and
+/// granted that is available, then staged beyond its threshold, and go inline if there is none;
+/// one too long for that is granted after all, which takes a copy to pages that may be granted.
+#[inline]
 pub fn choose(length: PacketLength, thresholds: &Thresholds, available: Ways) -> Way {
     let fits = InlineLength::try_from(length);
+    let may_stage = length.get() <= u32::from(thresholds.staged_max.get());
     if fits.is_ok_and(|length| length <= thresholds.inline_max) {
         Way::Inline
     } else if available.contains(Ways::POSTED) {
         Way::Posted
+    } else if may_stage && available.contains(Ways::STAGED) {
+        Way::Staged
     } else if available.contains(Ways::GRANTED) {
         Way::Granted
     } else if available.contains(Ways::STAGED) {
@@ -93,8 +119,8 @@ mod tests {
 
     #[test]
     fn short_packets_go_inline() {
-        assert_eq!(way(256, Ways::VERSION_1), Some(Way::Inline));
-        assert_eq!(way(257, Ways::VERSION_1), Some(Way::Granted));
+        assert_eq!(way(256, Ways::WITHOUT_POOL), Some(Way::Inline));
+        assert_eq!(way(257, Ways::WITHOUT_POOL), Some(Way::Granted));
         assert_eq!(way(256, Ways::all()), Some(Way::Inline));
     }
 
@@ -102,6 +128,17 @@ mod tests {
     fn others_go_as_they_may() {
         assert_eq!(way(1514, Ways::all()), Some(Way::Posted));
         assert_eq!(way(1514, Ways::INLINE | Ways::STAGED), Some(Way::Staged));
+        let granted = Ways::STAGED | Ways::GRANTED;
+        assert_eq!(way(1514, granted), Some(Way::Staged));
+        let thresholds = Thresholds {
+            staged_max: StagedLength::new(1514),
+            ..Thresholds::default()
+        };
+        for (length, expected) in [(1514, Way::Staged), (1515, Way::Granted)] {
+            let length = PacketLength::new(length);
+            let way = length.map(|length| choose(length, &thresholds, granted));
+            assert_eq!(way, Ok(expected));
+        }
         assert_eq!(way(1514, Ways::INLINE), Some(Way::Inline));
         assert_eq!(way(2049, Ways::INLINE), Some(Way::Granted));
     }

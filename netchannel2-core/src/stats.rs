@@ -56,6 +56,10 @@ counters! {
         inline_packets,
         /// Bytes of those packets.
         inline_bytes,
+        /// Packets sent in slots of this side's pool.
+        staged_packets,
+        /// Bytes of those packets.
+        staged_bytes,
         /// Packets sent for the peer to copy.
         granted_packets,
         /// Bytes of those packets.
@@ -88,6 +92,10 @@ counters! {
         inline_packets,
         /// Bytes of those packets.
         inline_bytes,
+        /// Packets received in slots of the peer's pool.
+        staged_packets,
+        /// Bytes of those packets.
+        staged_bytes,
         /// Packets received for this side to copy.
         granted_packets,
         /// Bytes of those packets.
@@ -113,13 +121,13 @@ impl SendCounters {
     /// Counts a packet that was sent.
     #[inline]
     pub(crate) fn packet(&mut self, way: Way, length: PacketLength) {
-        if way == Way::Inline {
-            add(&mut self.inline_packets, 1);
-            add(&mut self.inline_bytes, length.get());
-        } else {
-            add(&mut self.granted_packets, 1);
-            add(&mut self.granted_bytes, length.get());
-        }
+        let (packets, bytes) = match way {
+            Way::Inline => (&mut self.inline_packets, &mut self.inline_bytes),
+            Way::Staged => (&mut self.staged_packets, &mut self.staged_bytes),
+            Way::Granted | Way::Posted => (&mut self.granted_packets, &mut self.granted_bytes),
+        };
+        add(packets, 1);
+        add(bytes, length.get());
     }
 
     /// Counts a message that gives back packets.
@@ -163,13 +171,13 @@ impl ReceiveCounters {
     /// Counts a packet that was received.
     #[inline]
     pub(crate) fn packet(&mut self, way: Way, length: PacketLength) {
-        if way == Way::Inline {
-            add(&mut self.inline_packets, 1);
-            add(&mut self.inline_bytes, length.get());
-        } else {
-            add(&mut self.granted_packets, 1);
-            add(&mut self.granted_bytes, length.get());
-        }
+        let (packets, bytes) = match way {
+            Way::Inline => (&mut self.inline_packets, &mut self.inline_bytes),
+            Way::Staged => (&mut self.staged_packets, &mut self.staged_bytes),
+            Way::Granted | Way::Posted => (&mut self.granted_packets, &mut self.granted_bytes),
+        };
+        add(packets, 1);
+        add(bytes, length.get());
     }
 
     /// Counts a message that gives back packets.

@@ -14,6 +14,7 @@ mod header;
 mod message;
 mod metadata;
 mod packet;
+mod pool;
 
 pub(crate) use self::{
     message::{
@@ -66,6 +67,12 @@ pub use self::{
         Packet,
         RawPacket,
         Way, //
+    },
+    pool::{
+        PoolAdd,
+        PoolAnswer,
+        RawPoolAdd,
+        RawPoolChunk, //
     },
 };
 

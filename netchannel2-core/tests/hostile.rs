@@ -24,6 +24,14 @@ use netchannel2_core::{
         Fragment,
         GrantRef, //
     },
+    pool::{
+        ChunkCount,
+        ChunkIndex,
+        Notice,
+        OwnPool,
+        SlotEntry,
+        CHUNK_PAGES, //
+    },
     queue::{
         Event,
         Receiver,
@@ -52,7 +60,9 @@ use netchannel2_core::{
         MaxPackets,
         MessageSize,
         PacketCount,
-        PacketMeta, //
+        PacketMeta,
+        PoolAdd,
+        PoolAnswer, //
     },
 };
 
@@ -171,6 +181,13 @@ fn fragment(random: &mut Random) -> Option<Fragment> {
     Fragment::new(reference, PageOffset::ZERO, length)
 }
 
+fn add(chunk: ChunkIndex) -> PoolAdd {
+    PoolAdd {
+        chunk,
+        references: [GrantRef::FIRST; CHUNK_PAGES as usize],
+    }
+}
+
 /// Sends something valid.
 fn send<R: SharedRing>(sender: &mut Sender<R>, random: &mut Random) -> Result<(), SendError> {
     let meta = PacketMeta::default();
@@ -197,6 +214,7 @@ fn send<R: SharedRing>(sender: &mut Sender<R>, random: &mut Random) -> Result<()
 struct Seen {
     packets: u32,
     finishes: u32,
+    chunks: u32,
     violations: u32,
 }
 
@@ -209,21 +227,29 @@ fn run(seed: u64, rate: u32, seen: &mut Seen) -> Result<(), Violation> {
     let sends = Hostile::new(&to_peer, seed, rate);
     let receives = Hostile::new(&from_peer, seed ^ 0xffff, rate);
     let mut random = Random::new(seed.wrapping_add(7));
-    let Ok(mut sender) = Sender::new(&sends, own, features) else {
-        return Ok(());
-    };
+    let mut sender = Sender::new(&sends, own, features);
     let mut receiver = Receiver::new(&receives, own, features);
-    let Ok(mut peer_sender) = Sender::new(&from_peer, credit(30), features) else {
-        return Ok(());
-    };
+    let mut peer_sender = Sender::new(&from_peer, credit(30), features);
     let mut peer_receiver = Receiver::new(&to_peer, credit(30), features);
     // The peer is taken at its word, though it may read what nobody wrote.
     let _ = peer_sender.on_set_max_packets(own);
 
+    let mut pool = OwnPool::new(vec![SlotEntry::default(); 64], ChunkCount::MAX);
     let mut owed = Vec::new();
     let mut peer_owes = Vec::new();
     for _ in 0..400 {
         match random.below(12) {
+            0 if random.one_in(4) => {
+                if let Some(chunk) = pool.grow() {
+                    pool.prepared(chunk);
+                    if sends
+                        .bounded(FEW, || sender.send_pool_add(add(chunk)))
+                        .is_ok()
+                    {
+                        pool.told(Notice::Add(chunk));
+                    }
+                }
+            }
             0..=1 => match sends.bounded(FEW + 40, || send(&mut sender, &mut random)) {
                 Err(SendError::Violation(violation)) => return Err(violation),
                 Err(SendError::Malformed(violation)) => panic!("own mistake: {violation}"),
@@ -246,6 +272,16 @@ fn run(seed: u64, rate: u32, seen: &mut Seen) -> Result<(), Violation> {
                         assert_eq!(copied, Ok(()));
                         owed.extend(receiver.packet().id);
                     }
+                    Some(Event::PoolAdd(chunk)) => {
+                        receiver.borrowed().mapped(chunk);
+                        sender.queue_answer(chunk, PoolAnswer::Mapped);
+                        seen.chunks += 1;
+                    }
+                    Some(Event::PoolDrop(chunk)) => {
+                        receiver.borrowed().dropped(chunk);
+                        sender.queue_answer(chunk, PoolAnswer::Dropped);
+                    }
+                    Some(Event::PoolAnswer(chunk, answer)) => pool.on_answer(chunk, answer)?,
                     None => {}
                 }
                 assert!(receiver.outstanding() <= 40);
@@ -267,6 +303,10 @@ fn run(seed: u64, rate: u32, seen: &mut Seen) -> Result<(), Violation> {
             }
             8..=9 => {
                 let _ = send(&mut peer_sender, &mut random);
+                if random.one_in(8) {
+                    let chunk = ChunkIndex::new(random.below(3).to_le_bytes()[0]);
+                    let _ = chunk.map(|chunk| peer_sender.send_pool_add(add(chunk)));
+                }
                 for id in peer_owes.drain(..) {
                     let _ = peer_receiver.finished(id, FinishStatus::Ok);
                     let _ = peer_sender.queue_finish(id, FinishStatus::Ok);
@@ -352,9 +392,7 @@ fn a_channel_that_is_broken_may_be_used_on() {
 #[test]
 fn finishes_of_nothing_are_found_out() {
     let memory = Memory::new(RingOrder::MIN);
-    let Ok(mut sender) = Sender::new(&memory, credit(1), Features::all()) else {
-        panic!("the ring is empty");
-    };
+    let mut sender = Sender::new(&memory, credit(1), Features::all());
     for id in (0..256).filter_map(PacketId::new) {
         let status = FinishStatus::Ok;
         let unknown = Violation::FinishUnknown(id.get());

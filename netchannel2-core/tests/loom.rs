@@ -135,6 +135,7 @@ fn send(producer: &mut Producer<Ring>, size: u16, number: u8) -> bool {
         way: Way::Inline,
         inline_length: InlineLength::try_from(length).unwrap(),
         fragments: Fragments::NONE,
+        staged: Fragments::NONE,
         meta: PacketMeta::default(),
     };
     let mut message = vec![number; usize::from(size)];

@@ -72,10 +72,6 @@ void nc2_dstats_tx_dropped(struct net_device *dev);
 void nc2_netif_tx_disable(struct net_device *dev);
 
 /* helpers/skb.c */
-unsigned int nc2_skb_len(const struct sk_buff *skb);
-unsigned char *nc2_skb_data(const struct sk_buff *skb);
-unsigned int nc2_skb_headlen(const struct sk_buff *skb);
-unsigned int nc2_skb_frag_count(const struct sk_buff *skb);
 void *nc2_skb_frag_address(const struct sk_buff *skb, unsigned int frag);
 unsigned int nc2_skb_frag_size(const struct sk_buff *skb, unsigned int frag);
 int nc2_skb_orphan_frags(struct sk_buff *skb);
@@ -88,21 +84,17 @@ void nc2_skb_mark_for_recycle(struct sk_buff *skb);
 void nc2_skb_set_checksum_verified(struct sk_buff *skb);
 void nc2_skb_set_checksum_partial(struct sk_buff *skb);
 void nc2_skb_reset_network_header(struct sk_buff *skb);
-bool nc2_skb_checksum_is_partial(const struct sk_buff *skb);
-bool nc2_skb_checksum_is_verified(const struct sk_buff *skb);
+u8 nc2_skb_ip_summed(const struct sk_buff *skb);
 unsigned int nc2_skb_checksum_start(const struct sk_buff *skb);
 unsigned int nc2_skb_checksum_offset(const struct sk_buff *skb);
 void nc2_skb_set_protocol(struct sk_buff *skb, __be16 protocol);
-struct sk_buff *nc2_skb_next(const struct sk_buff *skb);
-void nc2_skb_set_next(struct sk_buff *skb, struct sk_buff *next);
-unsigned int nc2_skb_gso_size(const struct sk_buff *skb);
-unsigned int nc2_skb_gso_type(const struct sk_buff *skb);
 void nc2_skb_set_gso(struct sk_buff *skb, unsigned int size,
 		     unsigned int type);
 void nc2_skb_free(struct sk_buff *skb);
-void nc2_skb_consume(struct sk_buff *skb);
 struct page *nc2_page_pool_alloc(struct page_pool *pool);
 void nc2_page_pool_put(struct page_pool *pool, struct page *page);
+struct page *nc2_alloc_zeroed_page(void);
+void nc2_put_page(struct page *page);
 void *nc2_page_address(const struct page *page);
 
 /* helpers/kunit.c */
@@ -110,6 +102,9 @@ void nc2_kunit_skip(const char *reason);
 struct sk_buff *nc2_alloc_skb(unsigned int size);
 
 /* helpers/sync.c */
+bool nc2_in_softirq(void);
+void nc2_spin_lock(spinlock_t *lock);
+void nc2_spin_unlock(spinlock_t *lock);
 void nc2_spin_lock_bh(spinlock_t *lock);
 void nc2_spin_unlock_bh(spinlock_t *lock);
 int nc2_spin_trylock_bh(spinlock_t *lock);

@@ -3,26 +3,6 @@
 
 #include "helpers.h"
 
-unsigned int nc2_skb_len(const struct sk_buff *skb)
-{
-	return skb->len;
-}
-
-unsigned char *nc2_skb_data(const struct sk_buff *skb)
-{
-	return skb->data;
-}
-
-unsigned int nc2_skb_headlen(const struct sk_buff *skb)
-{
-	return skb_headlen(skb);
-}
-
-unsigned int nc2_skb_frag_count(const struct sk_buff *skb)
-{
-	return skb_shinfo(skb)->nr_frags;
-}
-
 void *nc2_skb_frag_address(const struct sk_buff *skb, unsigned int frag)
 {
 	return skb_frag_address(&skb_shinfo(skb)->frags[frag]);
@@ -79,14 +59,9 @@ void nc2_skb_reset_network_header(struct sk_buff *skb)
 	skb_reset_network_header(skb);
 }
 
-bool nc2_skb_checksum_is_partial(const struct sk_buff *skb)
+u8 nc2_skb_ip_summed(const struct sk_buff *skb)
 {
-	return skb->ip_summed == CHECKSUM_PARTIAL;
-}
-
-bool nc2_skb_checksum_is_verified(const struct sk_buff *skb)
-{
-	return skb->ip_summed == CHECKSUM_UNNECESSARY;
+	return skb->ip_summed;
 }
 
 unsigned int nc2_skb_checksum_start(const struct sk_buff *skb)
@@ -104,26 +79,6 @@ void nc2_skb_set_protocol(struct sk_buff *skb, __be16 protocol)
 	skb->protocol = protocol;
 }
 
-struct sk_buff *nc2_skb_next(const struct sk_buff *skb)
-{
-	return skb->next;
-}
-
-void nc2_skb_set_next(struct sk_buff *skb, struct sk_buff *next)
-{
-	skb->next = next;
-}
-
-unsigned int nc2_skb_gso_size(const struct sk_buff *skb)
-{
-	return skb_shinfo(skb)->gso_size;
-}
-
-unsigned int nc2_skb_gso_type(const struct sk_buff *skb)
-{
-	return skb_shinfo(skb)->gso_type;
-}
-
 void nc2_skb_set_gso(struct sk_buff *skb, unsigned int size, unsigned int type)
 {
 	struct skb_shared_info *info = skb_shinfo(skb);
@@ -138,11 +93,6 @@ void nc2_skb_free(struct sk_buff *skb)
 	dev_kfree_skb_any(skb);
 }
 
-void nc2_skb_consume(struct sk_buff *skb)
-{
-	dev_consume_skb_any(skb);
-}
-
 struct page *nc2_page_pool_alloc(struct page_pool *pool)
 {
 	return page_pool_dev_alloc_pages(pool);
@@ -151,6 +101,16 @@ struct page *nc2_page_pool_alloc(struct page_pool *pool)
 void nc2_page_pool_put(struct page_pool *pool, struct page *page)
 {
 	page_pool_put_full_page(pool, page, false);
+}
+
+struct page *nc2_alloc_zeroed_page(void)
+{
+	return alloc_page(GFP_KERNEL | __GFP_ZERO);
+}
+
+void nc2_put_page(struct page *page)
+{
+	put_page(page);
 }
 
 void *nc2_page_address(const struct page *page)

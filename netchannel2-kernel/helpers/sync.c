@@ -1,6 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "helpers.h"
 
+bool nc2_in_softirq(void)
+{
+	return in_softirq();
+}
+
+void nc2_spin_lock(spinlock_t *lock)
+{
+	spin_lock(lock);
+}
+
+void nc2_spin_unlock(spinlock_t *lock)
+{
+	spin_unlock(lock);
+}
+
 void nc2_spin_lock_bh(spinlock_t *lock)
 {
 	spin_lock_bh(lock);

@@ -9,11 +9,14 @@
 
 #![forbid(unsafe_code)]
 
+mod borrowing;
 mod breach;
 mod fault;
 mod lender;
 mod receive;
+mod staging;
 mod statistics;
+mod tend;
 mod transmit;
 
 pub use self::{
@@ -27,11 +30,13 @@ pub use self::{
         STATISTICS,
         STATISTICS_COUNT, //
     },
+    tend::Chores,
     transmit::Stall,
 };
 use self::{
     receive::ReceiveSide,
     statistics::Totals,
+    tend::Generation,
     transmit::SendSide, //
 };
 use crate::{
@@ -46,6 +51,7 @@ use crate::{
         Napi,
         NapiContext,
         NetDevice,
+        Offloads,
         Poll,
         Skb,
         SkbList,
@@ -57,10 +63,17 @@ use crate::{
 };
 use kernel::{
     prelude::*,
-    sync::Arc, //
+    sync::{
+        atomic::{
+            Atomic,
+            Relaxed, //
+        },
+        Arc, //
+    },
 };
 use netchannel2_core::{
     knobs::Switch,
+    pool::ChunkCount,
     ring::{
         control::Direction,
         Rearm, //
@@ -73,6 +86,9 @@ use netchannel2_core::{
         PacketCount, //
     },
 };
+
+/// Features of the protocol that a channel has.
+pub const FEATURES: Features = Offloads::PROTOCOL.union(Features::STAGED);
 
 /// Which end of the channel this is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,6 +115,8 @@ pub struct Connection<P: Poll> {
     pub thresholds: Thresholds,
     /// Whether packets may be lent as ranges of bytes.
     pub grant_ranges: Switch,
+    /// How large this side's pool may become.
+    pub pool: ChunkCount,
 }
 
 /// The queue of a net device, connected or not.
@@ -115,6 +133,8 @@ pub struct Channel<P: Poll> {
     /// Counters of connections that have ended.
     #[pin]
     totals: SpinLockBh<Totals>,
+    /// How many connections there were.
+    generations: Atomic<u32>,
 }
 
 /// What [`Channel::poll`] did.
@@ -124,6 +144,8 @@ pub struct Polled {
     pub done: u32,
     /// Whether the connection has to be ended, see [`Channel::take_fault`].
     pub health: Health,
+    /// Whether [`Channel::tend`] is to be called.
+    pub chores: Chores,
 }
 
 /// Whether a connection can go on.
@@ -152,6 +174,7 @@ impl<P: Poll> Channel<P> {
                 send <- new_spinlock_bh!(None, "Channel::send"),
                 fault <- new_spinlock_bh!(None, "Channel::fault"),
                 totals <- new_spinlock_bh!(Totals::default(), "Channel::totals"),
+                generations: Atomic::new(0),
             }),
             GFP_KERNEL,
         )
@@ -173,8 +196,13 @@ impl<P: Poll> Channel<P> {
             Role::Backend => (Direction::Rx, Direction::Tx),
         };
         let credit = MaxPackets::of_any_length(PacketCount::MAX);
-        let send = SendSide::new(&connection, connection.memory.ring(sending), credit)?;
-        let receive = ReceiveSide::new(&connection, connection.memory.ring(receiving), credit)?;
+        let generation = Generation(self.generations.fetch_add(1, Relaxed));
+        let (sending, receiving) = (
+            connection.memory.ring(sending),
+            connection.memory.ring(receiving),
+        );
+        let send = SendSide::new(&connection, generation, sending, credit)?;
+        let receive = ReceiveSide::new(&connection, generation, receiving, credit)?;
 
         *self.fault.lock() = None;
         // The sides go in while NAPI is disabled; none is there, or `enable` would fail.
@@ -203,7 +231,13 @@ impl<P: Poll> Channel<P> {
         };
 
         match side.transmit(&self.device, skb, more) {
-            Ok(transmit) => transmit,
+            Ok(transmit) => {
+                if side.asks_for_tending() {
+                    // The poll function tells the driver.
+                    self.napi.schedule();
+                }
+                transmit
+            }
             Err(fault) => {
                 self.fail(fault);
                 Transmit::Taken
@@ -218,9 +252,9 @@ impl<P: Poll> Channel<P> {
         }
 
         let mut arrived = SkbList::new();
-        let (done, result) = match &mut *self.receive.lock() {
+        let (done, result, chores) = match &mut *self.receive.lock() {
             Some(side) => side.poll(self, napi, budget, &mut arrived),
-            None => (0, Ok(())),
+            None => (0, Ok(()), Chores::None),
         };
 
         // Outside the locks, as the stack may answer through `transmit` at once.
@@ -246,6 +280,7 @@ impl<P: Poll> Channel<P> {
         Polled {
             done,
             health: Health::Good,
+            chores,
         }
     }
 
@@ -310,6 +345,7 @@ impl<P: Poll> Channel<P> {
         Polled {
             done: 0,
             health: Health::Failed,
+            chores: Chores::None,
         }
     }
 
@@ -333,6 +369,23 @@ pub struct Link<P: Poll> {
 }
 
 impl<P: Poll> Link<P> {
+    /// Stops to receive and lets go of the peer's pages, but for the rings.
+    ///
+    /// Comes before the peer is told that the connection ends, so that it has its own pages back
+    /// when it does the same.
+    pub fn let_go(&mut self) {
+        let channel = &self.channel;
+
+        channel.device.set_carrier(Carrier::Off);
+        channel.device.disable_transmit();
+        self.enabled = None;
+        let receive = channel.receive.lock().take();
+
+        if let Some(side) = &receive {
+            channel.totals.lock().add_receive(side);
+        }
+    }
+
     /// Ends the connection.
     ///
     /// Pages that the peer does not let go of stay granted, and allocated, until it does.
@@ -341,30 +394,15 @@ impl<P: Poll> Link<P> {
     }
 
     fn end(&mut self) -> Ending {
-        let Some(enabled) = self.enabled.take() else {
+        self.let_go();
+
+        // Taken out of the lock first: what it holds is freed where one may sleep.
+        let Some(send) = self.channel.send.lock().take() else {
             return Ending::Clean;
         };
-        let channel = &self.channel;
 
-        channel.device.set_carrier(Carrier::Off);
-        channel.device.disable_transmit();
-        drop(enabled);
-
-        // Taken out of the locks first: what they hold is freed where one may sleep.
-        let send = channel.send.lock().take();
-        let receive = channel.receive.lock().take();
-        let mut totals = channel.totals.lock();
-
-        if let Some(side) = &receive {
-            totals.add_receive(side);
-        }
-        if let Some(side) = &send {
-            totals.add_send(side);
-        }
-        drop(totals);
-        drop(receive);
-
-        let lent = send.map_or(0, SendSide::end);
+        self.channel.totals.lock().add_send(&send);
+        let lent = send.end();
 
         match lent.saturating_add(self.memory.withdraw()) {
             0 => Ending::Clean,

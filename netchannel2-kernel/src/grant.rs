@@ -4,18 +4,21 @@
 //!
 //! C header: [`include/xen/grant_table.h`](srctree/include/xen/grant_table.h)
 
+mod chunk;
 mod copy;
 mod map;
 mod run;
 mod window;
 
 pub use self::{
+    chunk::GrantedChunk,
     copy::{
         CopyBatch,
         CopyStatus, //
     },
     map::{
         Access,
+        ForeignBytes,
         MappedPages, //
     },
     run::{

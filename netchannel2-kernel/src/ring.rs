@@ -237,6 +237,7 @@ pub struct Ring {
 }
 
 impl Ring {
+    #[inline]
     fn area(&self) -> *mut u8 {
         match self.direction {
             Direction::Tx => self.memory.tx.start.cast(),
@@ -245,6 +246,7 @@ impl Ring {
     }
 
     /// The address of `length` bytes of the ring, if they are inside it.
+    #[inline]
     fn range(&self, at: RingOffset, length: usize) -> Option<*mut u8> {
         let end = at.as_usize().checked_add(length)?;
 
@@ -254,6 +256,7 @@ impl Ring {
         Some(self.area().wrapping_add(at.as_usize()))
     }
 
+    #[inline]
     fn word(&self, word: IndexWord) -> *mut u32 {
         let offset = offset(self.direction, word).as_usize();
 
@@ -267,10 +270,12 @@ impl Ring {
 }
 
 impl SharedRing for Ring {
+    #[inline]
     fn order(&self) -> RingOrder {
         self.memory.order
     }
 
+    #[inline]
     fn read(&self, at: RingOffset, into: &mut [u8]) {
         if let Some(from) = self.range(at, into.len()) {
             // SAFETY: The range is inside the ring, which is mapped. The peer may write it at the
@@ -281,6 +286,7 @@ impl SharedRing for Ring {
         }
     }
 
+    #[inline]
     fn write(&self, at: RingOffset, from: &[u8]) {
         if let Some(to) = self.range(at, from.len()) {
             // SAFETY: As in `read`.
@@ -288,16 +294,19 @@ impl SharedRing for Ring {
         }
     }
 
+    #[inline]
     fn load(&self, word: IndexWord) -> u32 {
         // SAFETY: The word lies in the control page, aligned, which is mapped.
         unsafe { bindings::nc2_load_acquire(self.word(word)) }
     }
 
+    #[inline]
     fn store(&self, word: IndexWord, value: u32) {
         // SAFETY: As in `load`.
         unsafe { bindings::nc2_store_release(self.word(word), value) }
     }
 
+    #[inline]
     fn full_barrier(&self) {
         // SAFETY: A barrier has no preconditions.
         unsafe { bindings::nc2_virt_mb() }

@@ -16,7 +16,9 @@ use kernel::{
 
 /// A spin lock whose holder runs with bottom halves off.
 ///
-/// For data that NAPI, transmit and process context share; not for interrupt handlers.
+/// For data that NAPI, transmit and process context share; not for interrupt handlers. Where
+/// bottom halves are off already, as in NAPI and in transmit, taking it costs no more than a
+/// `spin_lock()`.
 pub type SpinLockBh<T> = Lock<T, SpinLockBhBackend>;
 
 /// A [`Guard`] of a [`SpinLockBh`].
@@ -24,6 +26,14 @@ pub type SpinLockBhGuard<'a, T> = Guard<'a, T, SpinLockBhBackend>;
 
 /// A kernel `spinlock_t` taken with `spin_lock_bh()`.
 pub struct SpinLockBhBackend;
+
+/// What the holder of a [`SpinLockBh`] gives back with it.
+pub enum BottomHalves {
+    /// They were off before, and stay so.
+    Untouched,
+    /// They were turned off with the lock.
+    Disabled,
+}
 
 /// Creates a [`SpinLockBh`] initialiser with a lock class of its own.
 #[macro_export]
@@ -42,7 +52,7 @@ pub use new_spinlock_bh;
 // default implementation that always calls the same locking method.
 unsafe impl Backend for SpinLockBhBackend {
     type State = bindings::spinlock_t;
-    type GuardState = ();
+    type GuardState = BottomHalves;
 
     #[inline]
     unsafe fn init(ptr: *mut Self::State, name: *const c_char, key: *mut bindings::lock_class_key) {
@@ -52,32 +62,47 @@ unsafe impl Backend for SpinLockBhBackend {
     }
 
     #[inline]
-    unsafe fn lock(ptr: *mut Self::State) -> Self::GuardState {
-        // SAFETY: The safety requirements of this function ensure that `ptr` points to valid
-        // memory, and that it has been initialised before.
-        unsafe { bindings::nc2_spin_lock_bh(ptr) }
+    unsafe fn lock(ptr: *mut Self::State) -> BottomHalves {
+        // SAFETY: The function has no preconditions.
+        if unsafe { bindings::nc2_in_softirq() } {
+            // SAFETY: The safety requirements of this function ensure that `ptr` points to valid
+            // memory, and that it has been initialised before.
+            unsafe { bindings::nc2_spin_lock(ptr) };
+            BottomHalves::Untouched
+        } else {
+            // SAFETY: As above.
+            unsafe { bindings::nc2_spin_lock_bh(ptr) };
+            BottomHalves::Disabled
+        }
     }
 
     #[inline]
-    unsafe fn unlock(ptr: *mut Self::State, _guard_state: &Self::GuardState) {
+    unsafe fn unlock(ptr: *mut Self::State, guard_state: &BottomHalves) {
         // SAFETY: The safety requirements of this function ensure that `ptr` is valid and that the
-        // caller is the owner of the lock.
-        unsafe { bindings::nc2_spin_unlock_bh(ptr) }
+        // caller is the owner of the lock; it is given back as it was taken.
+        unsafe {
+            match guard_state {
+                BottomHalves::Untouched => bindings::nc2_spin_unlock(ptr),
+                BottomHalves::Disabled => bindings::nc2_spin_unlock_bh(ptr),
+            }
+        }
     }
 
     #[inline]
-    unsafe fn try_lock(ptr: *mut Self::State) -> Option<Self::GuardState> {
+    unsafe fn try_lock(ptr: *mut Self::State) -> Option<BottomHalves> {
         // SAFETY: The safety requirements of this function ensure that `ptr` is valid and
         // initialised.
         let taken = unsafe { bindings::nc2_spin_trylock_bh(ptr) };
 
-        (taken != 0).then_some(())
+        (taken != 0).then_some(BottomHalves::Disabled)
     }
 
     #[inline]
     unsafe fn assert_is_held(ptr: *mut Self::State) {
-        // SAFETY: The safety requirements of this function ensure that `ptr` is valid and
-        // initialised.
-        unsafe { kernel::bindings::spin_assert_is_held(ptr) }
+        if cfg!(CONFIG_LOCKDEP) {
+            // SAFETY: The safety requirements of this function ensure that `ptr` is valid and
+            // initialised.
+            unsafe { kernel::bindings::spin_assert_is_held(ptr) }
+        }
     }
 }

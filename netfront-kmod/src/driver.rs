@@ -42,6 +42,10 @@ impl Driver for Netfront {
         lifecycle::backend_changed(&vif, state)
     }
 
+    fn suspend(_device: &Device<Bound>, vif: Pin<&Arc<Vif>>) {
+        vif.channel.give_back();
+    }
+
     fn resume(device: &Device<Bound>, vif: Pin<&Arc<Vif>>) -> Result {
         lifecycle::resume(&vif, device.otherend()?);
         Ok(())

@@ -87,5 +87,13 @@ module! {
             default: 256,
             description: "Longest packet from the guest that travels in its message, 0 to 2048 bytes",
         },
+        pool_pages: u16 {
+            default: 512,
+            description: "Most pages of each vif's pool for packets from the guest, 0 to 1024 (0: no pool)",
+        },
+        staged_max: u16 {
+            default: 65535,
+            description: "Longest packet from the guest that travels in the pool, in bytes (0: none)",
+        },
     },
 }

@@ -43,7 +43,8 @@ use netchannel2_kernel::{
         Connection,
         Ending,
         Link,
-        Role, //
+        Role,
+        FEATURES, //
     },
     event,
     net::{
@@ -80,7 +81,7 @@ pub(crate) struct Life {
 /// What this frontend can do.
 fn abilities() -> Offer {
     Offer {
-        features: Offloads::PROTOCOL,
+        features: FEATURES,
         ..Offer::full()
     }
 }
@@ -130,7 +131,7 @@ pub(crate) fn backend_changed(vif: &Arc<Vif>, state: XenbusState) -> Afterwards 
         }
         // The rings stay until the backend has let go of them, which it does when it sees this.
         FrontendAction::Disconnect if state == XenbusState::Closing => {
-            vif.netdev.set_carrier(Carrier::Off);
+            let_go(vif, &mut life);
             enter(vif, &mut life, Phase::Closed);
         }
         FrontendAction::Disconnect => enter(vif, &mut life, Phase::Closed),
@@ -175,8 +176,9 @@ pub(crate) fn unbind(vif: &Arc<Vif>) {
     drop(life);
 
     if !handing_on {
-        // The backend lets go of the rings before they are taken from it.
-        vif.netdev.set_carrier(Carrier::Off);
+        // The backend lets go of the rings before they are taken from it, as this side does of the
+        // backend's pages.
+        let_go(vif, &mut vif.life.lock());
         let _ = vif.device.switch_state(XenbusState::Closing);
         await_backend(vif, otherend.as_deref(), |state| {
             !matches!(state, XenbusState::Connected | XenbusState::InitWait)
@@ -192,6 +194,13 @@ pub(crate) fn unbind(vif: &Arc<Vif>) {
         await_backend(vif, otherend.as_deref(), |state| {
             state != XenbusState::Closing
         });
+    }
+}
+
+fn let_go(vif: &Vif, life: &mut Life) {
+    vif.netdev.set_carrier(Carrier::Off);
+    if let Some(link) = &mut life.link {
+        link.let_go();
     }
 }
 
@@ -291,6 +300,7 @@ fn connect(vif: &Arc<Vif>, life: &Life) -> Result<Link<Vif>, Refusal> {
                 features: negotiated.features,
                 thresholds: parameters::thresholds().map_err(step("parameters"))?,
                 grant_ranges: parameters::grant_ranges().map_err(step("parameters"))?,
+                pool: parameters::pool().map_err(step("parameters"))?,
             },
             vif.clone(),
         )

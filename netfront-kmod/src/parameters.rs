@@ -10,6 +10,7 @@ use netchannel2_core::{
         OutOfBounds,
         Switch, //
     },
+    pool::ChunkCount,
     segment::Thresholds,
 };
 
@@ -20,13 +21,23 @@ use netchannel2_core::{
 /// `EINVAL` for a value out of bounds.
 pub(crate) fn check() -> Result {
     thresholds()?;
+    pool()?;
     grant_ranges()?;
     Ok(())
 }
 
 /// When a packet takes which way.
 pub(crate) fn thresholds() -> Result<Thresholds> {
-    knobs::thresholds(module_parameters::inline_max.value()).map_err(invalid)
+    knobs::thresholds(
+        module_parameters::inline_max.value(),
+        module_parameters::staged_max.value(),
+    )
+    .map_err(invalid)
+}
+
+/// How large the pool of a vif may become.
+pub(crate) fn pool() -> Result<ChunkCount> {
+    knobs::pool_chunks(module_parameters::pool_pages.value()).map_err(invalid)
 }
 
 /// Whether packets are lent where they lie, as ranges, if the grant table has version 2.

@@ -29,6 +29,7 @@ use kernel::{
 use netchannel2_kernel::{
     channel::{
         Channel,
+        Chores,
         Health,
         Stall,
         STATISTICS, //
@@ -136,7 +137,7 @@ impl Poll for Vif {
     fn poll(this: ArcBorrow<'_, Self>, napi: &NapiContext<'_>, budget: Budget) -> u32 {
         let polled = this.channel.poll(napi, budget);
 
-        if polled.health == Health::Failed {
+        if polled.health == Health::Failed || polled.chores == Chores::Waiting {
             QUEUE.enqueue::<Arc<Self>, 0>(this.into());
         }
         polled.done
@@ -147,6 +148,7 @@ impl WorkItem for Vif {
     type Pointer = Arc<Self>;
 
     fn run(this: Arc<Self>) {
+        this.channel.tend();
         lifecycle::attend(&this);
     }
 }

@@ -13,25 +13,20 @@ use crate::{
 
 const TABLE: usize = MAX_OUTSTANDING as usize;
 
-#[derive(Clone, Copy, Debug)]
-struct Entry {
-    length: Option<PacketLength>,
-    /// Counts the packets sent before this one, modulo 2^32.
-    sequence: u32,
-}
-
 /// The packets that one side has sent and the other has not finished.
 ///
 /// An id is used again as late as possible, so that a FINISH that comes twice is found out.
 ///
 /// # Invariants
 ///
-/// * The `free` entries of `ids` from `head` on, modulo the table, are the ids whose entry has no
+/// * The `free` entries of `ids` from `head` on, modulo the table, are the ids that have no
 ///   length, each once.
-/// * `used` counts the entries that have a length; `free + used` is the size of the table.
+/// * `used` counts the lengths that there are; `free + used` is the size of the table.
 #[derive(Debug)]
 pub struct Outstanding {
-    entries: [Entry; TABLE],
+    lengths: [Option<PacketLength>; TABLE],
+    /// By id: counts the packets sent before this one, modulo 2^32.
+    sequences: [u32; TABLE],
     ids: [u8; TABLE],
     head: u8,
     used: u16,
@@ -47,10 +42,8 @@ impl Outstanding {
         }
         // INVARIANT: All ids are free, and each is in `ids` once.
         Self {
-            entries: [Entry {
-                length: None,
-                sequence: 0,
-            }; TABLE],
+            lengths: [None; TABLE],
+            sequences: [0; TABLE],
             ids,
             head: 0,
             used: 0,
@@ -65,10 +58,10 @@ impl Outstanding {
 
     /// Iterates over the packets that are outstanding, by id.
     pub fn iter(&self) -> impl Iterator<Item = (PacketId, PacketLength)> + '_ {
-        self.entries
+        self.lengths
             .iter()
             .zip(0..MAX_OUTSTANDING)
-            .filter_map(|(entry, id)| PacketId::new(id).zip(entry.length))
+            .filter_map(|(length, id)| PacketId::new(id).zip(*length))
     }
 
     /// Returns the id that [`Self::allocate`] would give out, or [`None`] if there is none left.
@@ -86,10 +79,8 @@ impl Outstanding {
     #[inline]
     pub fn allocate(&mut self, length: PacketLength) -> Option<PacketId> {
         let id = self.peek()?;
-        *self.entries.get_mut(id.index())? = Entry {
-            length: Some(length),
-            sequence: self.sequence,
-        };
+        *self.lengths.get_mut(id.index())? = Some(length);
+        *self.sequences.get_mut(id.index())? = self.sequence;
         // INVARIANT: The id leaves the free ones and its entry has a length.
         self.sequence = self.sequence.wrapping_add(1);
         self.head = self.head.wrapping_add(1);
@@ -105,8 +96,8 @@ impl Outstanding {
     #[inline]
     pub fn finish(&mut self, id: PacketId) -> Result<PacketLength, Violation> {
         let unknown = Violation::FinishUnknown(id.get());
-        let entry = self.entries.get_mut(id.index()).ok_or(unknown)?;
-        let length = entry.length.take().ok_or(unknown)?;
+        let place = self.lengths.get_mut(id.index()).ok_or(unknown)?;
+        let length = place.take().ok_or(unknown)?;
         // The free ids start at `head` and there are 256 - `used` of them, so that the place
         // behind them is `used` before `head`, in the arithmetic of a byte.
         let [used, _] = self.used.to_le_bytes();
@@ -123,9 +114,9 @@ impl Outstanding {
     /// Returns the packet that has been outstanding for longest.
     pub fn oldest(&self) -> Option<PacketId> {
         let age = |id: &PacketId| {
-            self.entries
+            self.sequences
                 .get(id.index())
-                .map(|entry| self.sequence.wrapping_sub(entry.sequence))
+                .map(|sequence| self.sequence.wrapping_sub(*sequence))
         };
         self.iter().map(|(id, _)| id).max_by_key(age)
     }

@@ -5,6 +5,11 @@
 use core::fmt;
 
 use crate::{
+    pool::{
+        PoolSlot,
+        MAX_CHUNKS,
+        MAX_SLOTS, //
+    },
     units::{
         Bytes,
         PacketId,
@@ -152,6 +157,13 @@ pub enum Violation {
         /// The reference.
         reference: u32,
     },
+    /// A fragment names a slot that no pool has.
+    FragmentSlot {
+        /// The fragment's place in the packet.
+        fragment: u8,
+        /// The slot.
+        slot: u32,
+    },
     /// A fragment is empty or crosses the end of its page.
     FragmentRange {
         /// The fragment's place in the packet.
@@ -217,6 +229,27 @@ pub enum Violation {
     },
     /// A packet is finished that is not outstanding.
     FinishUnknown(u16),
+
+    /// A message names a chunk that no pool has.
+    PoolChunk(u8),
+    /// POOL_ADD names one of the references that Xen reserves.
+    PoolReference {
+        /// The page of the chunk.
+        page: u16,
+        /// The reference.
+        reference: u32,
+    },
+    /// POOL_ANSWER says something without a meaning.
+    PoolAnswer(u8),
+    /// A message about a chunk that is in no state for it.
+    PoolState {
+        /// The message's type.
+        kind: u8,
+        /// The chunk.
+        chunk: u8,
+    },
+    /// A packet names a slot whose chunk is not mapped.
+    PoolSlot(PoolSlot),
 }
 
 impl fmt::Display for Violation {
@@ -323,6 +356,10 @@ impl fmt::Display for Violation {
                 f,
                 "packet.fragment[{fragment}].reference is {reference}: reserved by Xen"
             ),
+            Self::FragmentSlot { fragment, slot } => write!(
+                f,
+                "packet.fragment[{fragment}].slot is {slot}: not below {MAX_SLOTS}"
+            ),
             Self::FragmentRange {
                 fragment,
                 length: 0,
@@ -388,6 +425,23 @@ impl fmt::Display for Violation {
                 write!(f, "finish.entry[{entry}].status is {status}: unknown")
             }
             Self::FinishUnknown(id) => write!(f, "finish.id is {id}: not outstanding"),
+            Self::PoolChunk(chunk) => {
+                write!(f, "pool.chunk is {chunk}: not below {MAX_CHUNKS}")
+            }
+            Self::PoolReference { page, reference } => write!(
+                f,
+                "pool_add.reference[{page}] is {reference}: reserved by Xen"
+            ),
+            Self::PoolAnswer(answer) => write!(f, "pool_answer.answer is {answer}: unknown"),
+            Self::PoolState { kind, chunk } => write!(
+                f,
+                "pool.chunk is {chunk}: in no state for a message of type {kind}"
+            ),
+            Self::PoolSlot(slot) => write!(
+                f,
+                "packet.fragment.slot is {slot}: chunk {} is not mapped",
+                slot.chunk()
+            ),
         }
     }
 }

@@ -119,7 +119,7 @@ pub fn plan<F: Copy, E>(
     let mut to: Option<Cursor<F>> = None;
     for fragment in source {
         let mut from = Cursor {
-            page: fragment.reference,
+            page: fragment.reference(),
             offset: fragment.offset.get(),
             rest: fragment.length.get(),
         };

@@ -2,10 +2,7 @@
 
 //! Writing a packet's inline bytes into its message.
 
-use zerocopy::IntoBytes as _;
-
 use crate::{
-    grant::Fragment,
     ring::{
         SharedRing,
         Slot, //
@@ -15,7 +12,6 @@ use crate::{
         Bytes,
         InlineLength, //
     },
-    wire::RawFragment,
 };
 
 /// Says that there is no space for that many bytes; none was written.
@@ -36,17 +32,15 @@ pub struct InlineWriter<'a, R> {
 
 impl<'a, R: SharedRing> InlineWriter<'a, R> {
     /// Writes the head of the message, and has no room for anything else.
-    pub(super) fn new(slot: Slot<'a, R>, fixed: &[u8], fragments: &[Fragment]) -> Self {
+    #[inline]
+    pub(super) fn new(slot: Slot<'a, R>, head: &[u8]) -> Self {
         // INVARIANT: Nothing is within every message.
         let mut writer = Self {
             slot,
             next: Bytes::ZERO,
             rest: Bytes::ZERO,
         };
-        writer.append(fixed);
-        for fragment in fragments {
-            writer.append(RawFragment::from(*fragment).as_bytes());
-        }
+        writer.append(head);
         writer
     }
 

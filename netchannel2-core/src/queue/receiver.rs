@@ -5,6 +5,10 @@
 use crate::{
     credit::Credit,
     error::Violation,
+    pool::{
+        Borrowed,
+        ChunkIndex, //
+    },
     ring::{
         Consumer,
         InlineBytes,
@@ -25,7 +29,11 @@ use crate::{
         FinishStatus,
         Kind,
         MaxPackets,
+        Message,
         Packet,
+        PoolAdd,
+        PoolAnswer,
+        Way,
         MAX_OUTSTANDING, //
     },
 };
@@ -42,6 +50,13 @@ pub enum Event {
     Packet(InlineBytes),
     /// It gives back packets, [`Receiver::finishes`], for [`super::Sender::on_finish`].
     Finish,
+    /// It offers a chunk of its pool, [`Receiver::pool_add`]. The answer is said to
+    /// [`Receiver::borrowed`] first, and then to [`super::Sender::queue_answer`].
+    PoolAdd(ChunkIndex),
+    /// It does not use a chunk of its pool any more; this is answered in the same way.
+    PoolDrop(ChunkIndex),
+    /// It says what became of a chunk of this side's pool, for [`crate::pool::OwnPool::on_answer`].
+    PoolAnswer(ChunkIndex, PoolAnswer),
 }
 
 /// The receiving half of a queue.
@@ -61,6 +76,8 @@ pub struct Receiver<R> {
     // than parsing.
     packet: Packet,
     finishes: FinishBatch,
+    pool_add: Option<PoolAdd>,
+    borrowed: Borrowed,
     counters: ReceiveCounters,
 }
 
@@ -77,6 +94,8 @@ impl<R: SharedRing> Receiver<R> {
             is_ready: false,
             packet: Packet::FILLER,
             finishes: FinishBatch::new(),
+            pool_add: None,
+            borrowed: Borrowed::new(),
             counters: ReceiveCounters::default(),
         }
     }
@@ -118,9 +137,31 @@ impl<R: SharedRing> Receiver<R> {
                 self.is_ready = true;
                 Ok(Some(Event::Ready(limit)))
             }
-            // The consumer keeps them to itself.
-            Kind::Pad => Ok(None),
+            // The consumer keeps PADs to itself.
+            _ => match Message::parse(head, self.consumer.negotiated())? {
+                Message::PoolAdd(add) => {
+                    self.borrowed.on_add(add.chunk)?;
+                    self.pool_add = Some(add);
+                    Ok(Some(Event::PoolAdd(add.chunk)))
+                }
+                Message::PoolDrop(chunk) => {
+                    self.borrowed.on_drop(chunk)?;
+                    Ok(Some(Event::PoolDrop(chunk)))
+                }
+                Message::PoolAnswer(chunk, answer) => Ok(Some(Event::PoolAnswer(chunk, answer))),
+                _ => Ok(None),
+            },
         }
+    }
+
+    /// Returns what is known of the peer's pool.
+    pub fn borrowed(&mut self) -> &mut Borrowed {
+        &mut self.borrowed
+    }
+
+    /// Returns what the last [`Event::PoolAdd`] offered.
+    pub const fn pool_add(&self) -> Option<&PoolAdd> {
+        self.pool_add.as_ref()
     }
 
     /// Returns the packet of the last [`Event::Packet`].
@@ -221,6 +262,11 @@ impl<R: SharedRing> Receiver<R> {
             }
             self.credit.take(packet.length)?;
             *place = Some(packet.length);
+        }
+        if packet.way == Way::Staged {
+            for fragment in packet.staged.as_slice() {
+                self.borrowed.check(fragment.page())?;
+            }
         }
         self.counters.packet(packet.way, packet.length);
         Ok(())

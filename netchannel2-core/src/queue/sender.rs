@@ -2,8 +2,6 @@
 
 //! The sending half of a queue.
 
-use zerocopy::IntoBytes as _;
-
 use super::{
     finishes::{
         FinishError,
@@ -19,6 +17,11 @@ use crate::{
     },
     error::Violation,
     grant::Fragment,
+    pool::{
+        ChunkIndex,
+        PoolSlot,
+        MAX_CHUNKS, //
+    },
     ring::{
         BeginError,
         Notify,
@@ -33,7 +36,8 @@ use crate::{
         Bytes,
         InlineLength,
         PacketId,
-        PacketLength, //
+        PacketLength,
+        RingIndex, //
     },
     wire::{
         Features,
@@ -45,6 +49,8 @@ use crate::{
         Packet,
         PacketMeta,
         PacketView,
+        PoolAdd,
+        PoolAnswer,
         Way,
         MAX_FINISHES,
         MAX_FRAGMENTS,
@@ -83,7 +89,8 @@ impl From<BeginError> for SendError {
 ///
 /// # Invariants
 ///
-/// `outstanding` holds the packets, and `credit` counts them, that the peer has not finished.
+/// * `outstanding` holds the packets, and `credit` counts them, that the peer has not finished.
+/// * `queued_answers` counts the `answers` that there are.
 #[derive(Debug)]
 pub struct Sender<R> {
     producer: Producer<R>,
@@ -94,7 +101,13 @@ pub struct Sender<R> {
     credit: Option<Credit>,
     outstanding: Outstanding,
     finishes: PendingFinishes,
+    /// What the peer is to be told of the chunks of its pool.
+    answers: [Option<PoolAnswer>; MAX_CHUNKS as usize],
+    /// How many of them there are.
+    queued_answers: u8,
     counters: SendCounters,
+    /// Where the head of a packet is put together.
+    head: [u8; MAX_HEAD],
 }
 
 impl<R: SharedRing> Sender<R> {
@@ -102,11 +115,8 @@ impl<R: SharedRing> Sender<R> {
     ///
     /// Puts SET_MAX_PACKETS with `own_credit`, which is what this side's [`super::Receiver`] is
     /// made with; the peer sees it with the first [`Self::publish`].
-    ///
-    /// # Errors
-    ///
-    /// Returns [`SendError::RingFull`] never, as the ring is empty.
-    pub fn new(ring: R, own_credit: MaxPackets, negotiated: Features) -> Result<Self, SendError> {
+    // No `Result`, so that the tables are moved over the stack but once.
+    pub fn new(ring: R, own_credit: MaxPackets, negotiated: Features) -> Self {
         // INVARIANT: Nothing is outstanding and no credit is used.
         let mut sender = Self {
             producer: Producer::new(ring),
@@ -115,10 +125,14 @@ impl<R: SharedRing> Sender<R> {
             credit: None,
             outstanding: Outstanding::new(),
             finishes: PendingFinishes::new(),
+            answers: [None; MAX_CHUNKS as usize],
+            queued_answers: 0,
+            head: [0; MAX_HEAD],
             counters: SendCounters::default(),
         };
-        sender.send_whole(&Message::SetMaxPackets(own_credit), SET_MAX_PACKETS_SIZE)?;
-        Ok(sender)
+        // There is space, as the ring is empty.
+        let _ = sender.send_whole(&Message::SetMaxPackets(own_credit), SET_MAX_PACKETS_SIZE);
+        sender
     }
 
     /// Says whether the peer has said what it allows, without which no packet may be sent.
@@ -201,6 +215,70 @@ impl<R: SharedRing> Sender<R> {
         Ok(id)
     }
 
+    /// Sends a packet whose bytes lie in slots of this side's pool.
+    ///
+    /// It needs no credit, and no FINISH comes for it: the slots are this side's again when the
+    /// peer has consumed the ring up to the index that is returned, see [`Self::progress`].
+    ///
+    /// # Errors
+    ///
+    /// Returns the [`SendError`] that kept the packet from being sent.
+    pub fn send_staged(
+        &mut self,
+        meta: PacketMeta,
+        length: PacketLength,
+        slots: &[Fragment<PoolSlot>],
+    ) -> Result<RingIndex, SendError> {
+        let meta = meta.reduced_to(self.negotiated);
+        let packet = PacketView::staged(length, slots, meta);
+        self.check_credit(Way::Staged, length)?;
+        self.send_packet(&packet, |_| ())?;
+        self.counters.packet(Way::Staged, length);
+        Ok(self.producer.produced())
+    }
+
+    /// Returns how far the peer has consumed the ring and how far this side has produced it.
+    ///
+    /// # Errors
+    ///
+    /// Returns a [`Violation`] if the peer's index is wrong.
+    pub fn progress(&mut self) -> Result<(RingIndex, RingIndex), Violation> {
+        self.producer.refresh()?;
+        Ok((self.producer.consumed(), self.producer.produced()))
+    }
+
+    /// Offers the peer a chunk of this side's pool.
+    ///
+    /// # Errors
+    ///
+    /// Returns the [`SendError`] that kept the message from being sent.
+    pub fn send_pool_add(&mut self, add: PoolAdd) -> Result<(), SendError> {
+        self.send_in_turn(&Message::PoolAdd(add), POOL_ADD_SIZE)
+    }
+
+    /// Tells the peer that no packet names a chunk of this side's pool any more.
+    ///
+    /// # Errors
+    ///
+    /// Returns the [`SendError`] that kept the message from being sent.
+    pub fn send_pool_drop(&mut self, chunk: ChunkIndex) -> Result<(), SendError> {
+        self.send_in_turn(&Message::PoolDrop(chunk), POOL_CHUNK_SIZE)
+    }
+
+    /// Queues what the peer is to be told of a chunk of its pool, for the next
+    /// [`Self::publish`]; says nothing about a chunk of which something is queued already.
+    ///
+    /// [`super::Receiver::borrowed`] is told first.
+    pub fn queue_answer(&mut self, chunk: ChunkIndex, answer: PoolAnswer) {
+        if let Some(place) = self.answers.get_mut(chunk.as_usize()) {
+            if place.is_none() {
+                *place = Some(answer);
+                // INVARIANT: One more.
+                self.queued_answers = self.queued_answers.saturating_add(1);
+            }
+        }
+    }
+
     /// Queues the FINISH of a packet that the peer sent.
     ///
     /// [`super::Receiver::finished`] comes first: once the peer sees the FINISH it may use the id
@@ -249,6 +327,9 @@ impl<R: SharedRing> Sender<R> {
     pub fn publish(&mut self) -> Result<Notify, Violation> {
         // What does not fit waits for the space that the peer is about to publish.
         let _ = self.flush_finishes()?;
+        if self.queued_answers > 0 {
+            self.flush_answers()?;
+        }
         if !self.producer.has_unpublished() {
             return Ok(Notify::NotNeeded);
         }
@@ -332,7 +413,7 @@ impl<R: SharedRing> Sender<R> {
 
     fn check_credit(&mut self, way: Way, length: PacketLength) -> Result<(), SendError> {
         let credit = self.credit.as_ref().ok_or(SendError::NotReady)?;
-        if way != Way::Inline && credit.check(length).is_err() {
+        if way == Way::Granted && credit.check(length).is_err() {
             self.counters.found_no_credit();
             return Err(SendError::NoCredit);
         }
@@ -352,21 +433,56 @@ impl<R: SharedRing> Sender<R> {
             .check(self.negotiated)
             .map_err(SendError::Malformed)?;
         let size = packet.size().ok_or(SendError::TooBig)?;
-        let raw = packet.to_raw().ok_or(SendError::TooBig)?;
-        let slot = self.begin(size)?;
-        let mut writer = InlineWriter::new(slot, raw.as_bytes(), packet.fragments())
-            .with_room_for(packet.inline_length());
+        let length = packet.emit(&mut self.head).map_err(|_| SendError::TooBig)?;
+        let slot = self.producer.begin(size, self.reserve)?;
+        let head = self.head.get(..length).unwrap_or_default();
+        let mut writer = InlineWriter::new(slot, head).with_room_for(packet.inline_length());
         fill(&mut writer);
         writer.commit();
         Ok(())
     }
 
+    fn flush_answers(&mut self) -> Result<(), Violation> {
+        for chunk in ChunkIndex::all() {
+            let answer = self.answers.get(chunk.as_usize()).copied().flatten();
+            let Some(answer) = answer else {
+                continue;
+            };
+            match self.send_whole(&Message::PoolAnswer(chunk, answer), POOL_CHUNK_SIZE) {
+                Ok(()) => {}
+                Err(SendError::Violation(violation)) => return Err(violation),
+                Err(_) => return Ok(()),
+            }
+            if let Some(place) = self.answers.get_mut(chunk.as_usize()) {
+                *place = None;
+                // INVARIANT: One fewer.
+                self.queued_answers = self.queued_answers.saturating_sub(1);
+            }
+        }
+        Ok(())
+    }
+
     /// Sends a message that is all head, with the reserve at its disposal.
     fn send_whole(&mut self, message: &Message, size: MessageSize) -> Result<(), SendError> {
-        let mut head = [0; MAX_HEAD];
-        let length = message.emit(&mut head).map_err(|_| SendError::TooBig)?;
-        let mut slot = self.producer.begin(size, Reserve::NONE)?;
-        slot.write(Bytes::ZERO, head.get(..length).unwrap_or_default())
+        self.send_head(message, size, Reserve::NONE)
+    }
+
+    /// Sends a message that is all head and no more important than packets.
+    fn send_in_turn(&mut self, message: &Message, size: MessageSize) -> Result<(), SendError> {
+        self.send_head(message, size, self.reserve)
+    }
+
+    fn send_head(
+        &mut self,
+        message: &Message,
+        size: MessageSize,
+        reserve: Reserve,
+    ) -> Result<(), SendError> {
+        let length = message
+            .emit(&mut self.head)
+            .map_err(|_| SendError::TooBig)?;
+        let mut slot = self.producer.begin(size, reserve)?;
+        slot.write(Bytes::ZERO, self.head.get(..length).unwrap_or_default())
             .map_err(|_| SendError::TooBig)?;
         slot.commit();
         Ok(())
@@ -389,15 +505,25 @@ impl<R: SharedRing> Sender<R> {
     }
 }
 
-const SET_MAX_PACKETS_SIZE: MessageSize = match MessageSize::new(16) {
-    Ok(size) => size,
-    Err(_) => MessageSize::MAX,
-};
+const SET_MAX_PACKETS_SIZE: MessageSize = size(16);
+const POOL_ADD_SIZE: MessageSize = size(PoolAdd::SIZE);
+const POOL_CHUNK_SIZE: MessageSize = size(8);
+
+const fn size(size: u16) -> MessageSize {
+    match MessageSize::new(size) {
+        Ok(size) => size,
+        Err(_) => MessageSize::MAX,
+    }
+}
 
 /// Keeps 16 bytes for the FINISH of each packet that the peer may have outstanding, which is what
-/// a FINISH with one entry takes, and once the size of the largest for a PAD.
+/// a FINISH with one entry takes, 8 for a POOL_ANSWER to each chunk, and once the size of the
+/// largest FINISH for a PAD.
 fn reserve(own_credit: MaxPackets) -> Reserve {
+    let finishes = u32::from(own_credit.packets().get()) * 16;
+    let answers = u32::from(MAX_CHUNKS) * 8;
+
     Reserve(Bytes::new(
-        u32::from(own_credit.packets().get()) * 16 + u32::from(MAX_FINISHES) * 4 + 8,
+        finishes + answers + u32::from(MAX_FINISHES) * 4 + 8,
     ))
 }

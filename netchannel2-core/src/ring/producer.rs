@@ -187,6 +187,18 @@ impl<R: SharedRing> Producer<R> {
         })
     }
 
+    /// Returns how far this end has produced.
+    #[inline]
+    pub const fn produced(&self) -> RingIndex {
+        self.produced
+    }
+
+    /// Returns how far the peer has consumed, as far as this end knows.
+    #[inline]
+    pub const fn consumed(&self) -> RingIndex {
+        self.consumed
+    }
+
     /// Says whether the peer has consumed all that was produced.
     ///
     /// # Errors

@@ -18,13 +18,12 @@ bitflags::bitflags! {
         const GSO_UDP_L4 = 1 << 3;
         /// Packets may carry a hash of their flow.
         const HASH = 1 << 4;
+        /// Packets may lie in slots of a pool that the receiver has mapped.
+        const STAGED = 1 << 8;
     }
 }
 
 impl Features {
-    /// The bit for packets that are staged, which version 1 does not define.
-    pub const RESERVED_STAGED: u32 = 1 << 8;
-
     /// The bit for packets in posted buffers, which version 1 does not define.
     pub const RESERVED_POSTED: u32 = 1 << 9;
 
@@ -52,7 +51,7 @@ impl fmt::Display for FeatureNames {
             (Features::GSO_TCPV6.bits(), "gso-tcpv6"),
             (Features::GSO_UDP_L4.bits(), "gso-udp-l4"),
             (Features::HASH.bits(), "hash"),
-            (Features::RESERVED_STAGED, "staged"),
+            (Features::STAGED.bits(), "staged"),
             (Features::RESERVED_POSTED, "posted"),
         ];
         if self.0 == 0 {

@@ -21,7 +21,8 @@ use crate::{
     error::Violation,
     grant::{
         Fragment,
-        GrantRef, //
+        GrantRef,
+        PageName, //
     },
     units::{
         FragmentLength,
@@ -33,8 +34,8 @@ use crate::{
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
 #[repr(C)]
 pub struct RawFragment {
-    /// The page, by a reference into the sender's grant table.
-    pub reference: U32,
+    /// The page: a reference into the sender's grant table, or a slot of its pool.
+    pub page: U32,
     /// Where in the page the fragment starts.
     pub offset: U16,
     /// How many bytes it has.
@@ -46,16 +47,12 @@ impl RawFragment {
     pub(crate) const SIZE: u16 = 8;
 
     #[inline]
-    pub(super) fn parse(&self, place: u8) -> Result<Fragment, Violation> {
-        let reference = self.reference.get();
-        let reference = GrantRef::new(reference).ok_or(Violation::FragmentReference {
-            fragment: place,
-            reference,
-        })?;
+    pub(super) fn parse<P: PageName>(&self, place: u8) -> Result<Fragment<P>, Violation> {
+        let page = P::from_wire(place, self.page.get())?;
         let (offset, length) = (self.offset.get(), self.length.get());
         PageOffset::new(offset)
             .zip(FragmentLength::new(length))
-            .and_then(|(offset, length)| Fragment::new(reference, offset, length))
+            .and_then(|(offset, length)| Fragment::new(page, offset, length))
             .ok_or(Violation::FragmentRange {
                 fragment: place,
                 offset,
@@ -66,11 +63,11 @@ impl RawFragment {
 
 static_assertions::const_assert_eq!(size_of::<RawFragment>(), RawFragment::SIZE as usize);
 
-impl From<Fragment> for RawFragment {
+impl<P: PageName> From<Fragment<P>> for RawFragment {
     #[inline]
-    fn from(fragment: Fragment) -> Self {
+    fn from(fragment: Fragment<P>) -> Self {
         Self {
-            reference: U32::new(fragment.reference().get()),
+            page: U32::new(fragment.page().to_wire()),
             offset: U16::new(fragment.offset().get()),
             length: U16::new(fragment.length().get()),
         }
@@ -83,12 +80,12 @@ impl From<Fragment> for RawFragment {
 ///
 /// `length` is at most [`MAX_FRAGMENTS`].
 #[derive(Clone, Copy)]
-pub struct Fragments {
-    fragments: [Fragment; MAX_FRAGMENTS as usize],
+pub struct Fragments<P = GrantRef> {
+    fragments: [Fragment<P>; MAX_FRAGMENTS as usize],
     length: u8,
 }
 
-impl Fragments {
+impl<P: PageName> Fragments<P> {
     /// A packet without fragments.
     // INVARIANT: Zero is within the bound.
     pub const NONE: Self = Self {
@@ -97,7 +94,7 @@ impl Fragments {
     };
 
     /// Copies `fragments`, or returns [`None`] if there are more than [`MAX_FRAGMENTS`].
-    pub fn from_slice(fragments: &[Fragment]) -> Option<Self> {
+    pub fn from_slice(fragments: &[Fragment<P>]) -> Option<Self> {
         let mut copy = Self::NONE;
         copy.fragments
             .get_mut(..fragments.len())?
@@ -109,7 +106,7 @@ impl Fragments {
 
     /// Adds a fragment, or returns [`None`] if there are [`MAX_FRAGMENTS`] already.
     #[inline]
-    pub fn push(&mut self, fragment: Fragment) -> Option<()> {
+    pub fn push(&mut self, fragment: Fragment<P>) -> Option<()> {
         *self.fragments.get_mut(usize::from(self.length))? = fragment;
         // INVARIANT: The entry exists, so the length was below the bound.
         self.length = self.length.saturating_add(1);
@@ -125,7 +122,7 @@ impl Fragments {
 
     /// Returns the fragments.
     #[inline]
-    pub fn as_slice(&self) -> &[Fragment] {
+    pub fn as_slice(&self) -> &[Fragment<P>] {
         self.fragments
             .get(..usize::from(self.length))
             .unwrap_or_default()
@@ -145,22 +142,22 @@ impl Fragments {
 
 /// Adds up the fragments' lengths, in bytes: at most 18 pages.
 #[inline]
-pub(super) fn sum(fragments: &[Fragment]) -> u32 {
+pub(super) fn sum<P: PageName>(fragments: &[Fragment<P>]) -> u32 {
     fragments
         .iter()
         .map(|fragment| u32::from(fragment.length().get()))
         .fold(0, u32::saturating_add)
 }
 
-impl PartialEq for Fragments {
+impl<P: PageName> PartialEq for Fragments<P> {
     fn eq(&self, other: &Self) -> bool {
         self.as_slice() == other.as_slice()
     }
 }
 
-impl Eq for Fragments {}
+impl<P: PageName> Eq for Fragments<P> {}
 
-impl fmt::Debug for Fragments {
+impl<P: PageName> fmt::Debug for Fragments<P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.as_slice().fmt(f)
     }
@@ -169,10 +166,11 @@ impl fmt::Debug for Fragments {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pool::PoolSlot;
 
-    fn raw(reference: u32, offset: u16, length: u16) -> RawFragment {
+    fn raw(page: u32, offset: u16, length: u16) -> RawFragment {
         RawFragment {
-            reference: U32::new(reference),
+            page: U32::new(page),
             offset: U16::new(offset),
             length: U16::new(length),
         }
@@ -181,12 +179,12 @@ mod tests {
     #[test]
     fn fragments_stay_on_their_page() {
         for (offset, length) in [(0, 4096), (4095, 1), (1, 4095)] {
-            let fragment = raw(8, offset, length).parse(0);
+            let fragment = raw(8, offset, length).parse::<GrantRef>(0);
             assert_eq!(fragment.map(|it| it.length().get()), Ok(length));
         }
         for (offset, length) in [(0, 0), (0, 4097), (1, 4096), (4096, 1), (65_535, 1)] {
             assert_eq!(
-                raw(8, offset, length).parse(2),
+                raw(8, offset, length).parse::<GrantRef>(2),
                 Err(Violation::FragmentRange {
                     fragment: 2,
                     offset,
@@ -199,17 +197,24 @@ mod tests {
     #[test]
     fn reserved_references_are_refused() {
         assert_eq!(
-            raw(7, 0, 1).parse(1),
+            raw(7, 0, 1).parse::<GrantRef>(1),
             Err(Violation::FragmentReference {
                 fragment: 1,
                 reference: 7
+            })
+        );
+        assert_eq!(
+            raw(1024, 0, 1).parse::<PoolSlot>(1),
+            Err(Violation::FragmentSlot {
+                fragment: 1,
+                slot: 1024
             })
         );
     }
 
     #[test]
     fn eighteen_fit() {
-        let fragments = [Fragment::FILLER; 19];
+        let fragments = [Fragment::<GrantRef>::FILLER; 19];
         assert_eq!(Fragments::from_slice(&fragments), None);
         let eighteen = fragments.get(..18).and_then(Fragments::from_slice);
         assert_eq!(eighteen.map(|it| it.count()), Some(18));

@@ -14,6 +14,11 @@ use zerocopy_derive::{
 use super::{
     fragments::RawFragment,
     packet::RawPacket,
+    pool::{
+        PoolAdd,
+        RawPoolChunk, //
+    },
+    Features,
     HEADER_SIZE,
     MAX_FRAGMENTS,
     MAX_HEAD,
@@ -60,6 +65,12 @@ pub enum Kind {
     Packet,
     /// Gives back packets.
     Finish,
+    /// Offers a chunk of staged memory.
+    PoolAdd,
+    /// Says that a chunk is not used any more.
+    PoolDrop,
+    /// Says what became of a chunk of the peer's.
+    PoolAnswer,
     /// Fills the ring up to its end.
     Pad,
 }
@@ -71,6 +82,9 @@ impl Kind {
             Self::SetMaxPackets => 1,
             Self::Packet => 2,
             Self::Finish => 3,
+            Self::PoolAdd => 5,
+            Self::PoolDrop => 6,
+            Self::PoolAnswer => 7,
             Self::Pad => 255,
         }
     }
@@ -86,8 +100,24 @@ impl Kind {
             1 => Ok(Self::SetMaxPackets),
             2 => Ok(Self::Packet),
             3 => Ok(Self::Finish),
+            5 => Ok(Self::PoolAdd),
+            6 => Ok(Self::PoolDrop),
+            7 => Ok(Self::PoolAnswer),
             255 => Ok(Self::Pad),
             _ => Err(Violation::UnknownMessage(kind)),
+        }
+    }
+
+    /// Checks that messages of this type were negotiated.
+    #[inline]
+    pub(super) fn check(self, negotiated: Features) -> Result<(), Violation> {
+        match self {
+            Self::PoolAdd | Self::PoolDrop | Self::PoolAnswer
+                if !negotiated.contains(Features::STAGED) =>
+            {
+                Err(Violation::UnknownMessage(self.to_wire()))
+            }
+            _ => Ok(()),
         }
     }
 }
@@ -165,6 +195,8 @@ impl HeadLength {
                 return Err(Violation::FragmentCount { fragments, way: 2 })
             }
             Kind::Packet => RawPacket::SIZE + u16::from(fragments) * RawFragment::SIZE,
+            Kind::PoolAdd => PoolAdd::SIZE,
+            Kind::PoolDrop | Kind::PoolAnswer => RawPoolChunk::SIZE,
             Kind::Pad => HEADER_SIZE,
         };
         if length < HEADER_SIZE || usize::from(length) > MAX_HEAD {

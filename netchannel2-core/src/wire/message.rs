@@ -15,10 +15,17 @@ use super::{
         RawHeader, //
     },
     packet::Packet,
+    pool::{
+        parse_drop,
+        PoolAdd,
+        PoolAnswer,
+        RawPoolChunk, //
+    },
     Features, //
 };
 use crate::{
     error::Violation,
+    pool::ChunkIndex,
     units::{
         length_of,
         Bytes, //
@@ -34,6 +41,12 @@ pub enum Message {
     Packet(Packet),
     /// Gives back packets.
     Finish(FinishBatch),
+    /// Offers a chunk of staged memory.
+    PoolAdd(PoolAdd),
+    /// Says that a chunk is not used any more.
+    PoolDrop(ChunkIndex),
+    /// Says what became of a chunk of the peer's.
+    PoolAnswer(ChunkIndex, PoolAnswer),
     /// Fills the ring up to its end.
     Pad,
 }
@@ -53,10 +66,17 @@ impl Message {
     /// Returns the [`Violation`] of the first rule that the message breaks.
     pub fn parse(head: &[u8], negotiated: Features) -> Result<Self, Violation> {
         let (header, _) = RawHeader::ref_from_prefix(head).map_err(|_| truncated(head))?;
-        match Kind::from_wire(header.kind)? {
+        let kind = Kind::from_wire(header.kind)?;
+        kind.check(negotiated)?;
+        match kind {
             Kind::SetMaxPackets => MaxPackets::parse(head).map(Self::SetMaxPackets),
             Kind::Packet => Packet::parse(head, negotiated).map(Self::Packet),
             Kind::Finish => FinishBatch::parse(head).map(Self::Finish),
+            Kind::PoolAdd => PoolAdd::parse(head).map(Self::PoolAdd),
+            Kind::PoolDrop => parse_drop(head).map(Self::PoolDrop),
+            Kind::PoolAnswer => {
+                PoolAnswer::parse(head).map(|(chunk, answer)| Self::PoolAnswer(chunk, answer))
+            }
             Kind::Pad => parse_pad(head).map(|()| Self::Pad),
         }
     }
@@ -73,6 +93,11 @@ impl Message {
             Self::SetMaxPackets(credit) => put(credit.to_raw().as_bytes(), into),
             Self::Packet(packet) => packet.emit(into),
             Self::Finish(batch) => batch.emit(into),
+            Self::PoolAdd(add) => put(add.to_raw().as_bytes(), into),
+            Self::PoolDrop(chunk) => put(RawPoolChunk::drop(*chunk).as_bytes(), into),
+            Self::PoolAnswer(chunk, answer) => {
+                put(RawPoolChunk::answer(*chunk, *answer).as_bytes(), into)
+            }
             Self::Pad => put(&pad(8), into),
         }
     }

@@ -42,7 +42,11 @@ use super::{
 };
 use crate::{
     error::Violation,
-    grant::Fragment,
+    grant::{
+        Fragment,
+        PageName, //
+    },
+    pool::PoolSlot,
     units::{
         InlineLength,
         PacketId,
@@ -96,7 +100,7 @@ static_assertions::const_assert_eq!(size_of::<RawPacket>(), RawPacket::SIZE as u
 pub enum Way {
     /// In the message.
     Inline,
-    /// In a pool of pages that were granted once; not in version 1.
+    /// In slots of the sender's pool, which the receiver has mapped; needs the feature.
     Staged,
     /// On pages that the receiver copies from.
     Granted,
@@ -120,11 +124,12 @@ impl Way {
     ///
     /// # Errors
     ///
-    /// Returns [`Violation::Way`] for a way that does not exist or that version 1 does not use.
+    /// Returns [`Violation::Way`] for a way that does not exist or that was not negotiated.
     #[inline]
-    pub const fn from_wire(way: u8) -> Result<Self, Violation> {
+    pub const fn from_wire(way: u8, negotiated: Features) -> Result<Self, Violation> {
         match way {
             0 => Ok(Self::Inline),
+            1 if negotiated.contains(Features::STAGED) => Ok(Self::Staged),
             2 => Ok(Self::Granted),
             _ => Err(Violation::Way(way)),
         }
@@ -134,7 +139,7 @@ impl Way {
 /// A packet whose message keeps every rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Packet {
-    /// The id for FINISH; an inline packet has none.
+    /// The id for FINISH; a granted packet has one.
     pub id: Option<PacketId>,
     /// How many bytes the packet has.
     pub length: PacketLength,
@@ -142,8 +147,10 @@ pub struct Packet {
     pub way: Way,
     /// How many of them, the first ones, lie in the message.
     pub inline_length: InlineLength,
-    /// Where the rest of them is.
+    /// Where the rest of them is, of a granted packet.
     pub fragments: Fragments,
+    /// Where the rest of them is, of a staged packet.
+    pub staged: Fragments<PoolSlot>,
     /// What the packet says of itself.
     pub meta: PacketMeta,
 }
@@ -154,7 +161,7 @@ impl Packet {
     /// Is [`None`] never, as the fields' types keep the bounds that it adds up to.
     #[inline]
     pub fn size(&self) -> Option<MessageSize> {
-        Self::size_with(self.fragments.count(), self.inline_length)
+        self.view().size()
     }
 
     /// Returns the size of a message with that many fragments and inline bytes, if there is one.
@@ -166,7 +173,7 @@ impl Packet {
     /// Returns the size of the head: the fixed part and the fragments.
     #[inline]
     pub fn head_size(&self) -> u16 {
-        head_size(self.fragments.count())
+        head_size(self.fragments.count().saturating_add(self.staged.count()))
     }
 
     /// Checks what a sender is about to send by the rules that its receiver goes by.
@@ -181,14 +188,13 @@ impl Packet {
 
     #[inline]
     fn view(&self) -> PacketView<'_> {
-        // INVARIANT: `Fragments` keeps count and slice together.
         PacketView {
             id: self.id,
             length: self.length,
             way: self.way,
             inline_length: self.inline_length,
             fragments: self.fragments.as_slice(),
-            count: self.fragments.count(),
+            staged: self.staged.as_slice(),
             meta: self.meta,
         }
     }
@@ -200,6 +206,7 @@ impl Packet {
         way: Way::Inline,
         inline_length: InlineLength::ZERO,
         fragments: Fragments::NONE,
+        staged: Fragments::NONE,
         meta: PacketMeta {
             checksum: Checksum::None,
             gso: None,
@@ -232,7 +239,7 @@ impl Packet {
                 value: reserved,
             });
         }
-        self.way = Way::from_wire(raw.way)?;
+        self.way = Way::from_wire(raw.way, negotiated)?;
         let length = PacketLength::new(raw.length.get())?;
         self.length = length;
         self.id = match raw.id.get() {
@@ -246,7 +253,11 @@ impl Packet {
         })?;
         self.meta = PacketMeta::parse(raw, length, negotiated)?;
         self.fragments.clear();
-        parse_fragments(raw, rest, &mut self.fragments)?;
+        self.staged.clear();
+        match self.way {
+            Way::Staged => parse_fragments(raw, rest, &mut self.staged)?,
+            _ => parse_fragments(raw, rest, &mut self.fragments)?,
+        }
         self.view().check_way()?;
         let size = raw.header.size.get();
         let expected = content(raw.fragments, self.inline_length).next_multiple_of(8);
@@ -257,28 +268,13 @@ impl Packet {
     }
 
     pub(super) fn emit(&self, into: &mut [u8]) -> Result<usize, BufferTooShort> {
-        let raw = self.view().to_raw().ok_or(BufferTooShort)?;
-        let head_size = usize::from(self.head_size());
-        let into = into.get_mut(..head_size).ok_or(BufferTooShort)?;
-        let (start, fragments) = into
-            .split_first_chunk_mut::<{ RawPacket::SIZE as usize }>()
-            .ok_or(BufferTooShort)?;
-        start.copy_from_slice(raw.as_bytes());
-        for (to, fragment) in fragments
-            .chunks_exact_mut(usize::from(RawFragment::SIZE))
-            .zip(self.fragments.as_slice())
-        {
-            to.copy_from_slice(RawFragment::from(*fragment).as_bytes());
-        }
-        Ok(head_size)
+        self.view().emit(into)
     }
 }
 
 /// A [`Packet`] whose fragments are where their owner has them.
 ///
-/// # Invariants
-///
-/// `count` is the number of `fragments`, at most [`MAX_FRAGMENTS`].
+/// One of `fragments` and `staged` is empty, but of a packet that [`Self::check`] refuses.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct PacketView<'a> {
     id: Option<PacketId>,
@@ -286,7 +282,7 @@ pub(crate) struct PacketView<'a> {
     way: Way,
     inline_length: InlineLength,
     fragments: &'a [Fragment],
-    count: u8,
+    staged: &'a [Fragment<PoolSlot>],
     meta: PacketMeta,
 }
 
@@ -294,19 +290,36 @@ impl<'a> PacketView<'a> {
     /// Takes an inline packet, or returns [`None`] if it is too long for that.
     #[inline]
     pub(crate) fn inline(length: PacketLength, meta: PacketMeta) -> Option<Self> {
-        // INVARIANT: There are no fragments.
         Some(Self {
             id: None,
             length,
             way: Way::Inline,
             inline_length: InlineLength::try_from(length).ok()?,
             fragments: &[],
-            count: 0,
+            staged: &[],
             meta,
         })
     }
 
-    /// Takes a granted packet, or returns [`None`] if it has too many fragments or inline bytes.
+    /// Takes a staged packet.
+    #[inline]
+    pub(crate) const fn staged(
+        length: PacketLength,
+        staged: &'a [Fragment<PoolSlot>],
+        meta: PacketMeta,
+    ) -> Self {
+        Self {
+            id: None,
+            length,
+            way: Way::Staged,
+            inline_length: InlineLength::ZERO,
+            fragments: &[],
+            staged,
+            meta,
+        }
+    }
+
+    /// Takes a granted packet, or returns [`None`] if it has too many inline bytes.
     #[inline]
     pub(crate) fn granted(
         id: PacketId,
@@ -315,11 +328,6 @@ impl<'a> PacketView<'a> {
         fragments: &'a [Fragment],
         meta: PacketMeta,
     ) -> Option<Self> {
-        let count = u8::try_from(fragments.len()).ok()?;
-        if count > MAX_FRAGMENTS {
-            return None;
-        }
-        // INVARIANT: Checked above.
         Some(Self {
             id: Some(id),
             length,
@@ -328,7 +336,7 @@ impl<'a> PacketView<'a> {
                 .ok()
                 .and_then(InlineLength::new)?,
             fragments,
-            count,
+            staged: &[],
             meta,
         })
     }
@@ -339,10 +347,13 @@ impl<'a> PacketView<'a> {
         self.inline_length
     }
 
-    /// Returns the fragments.
+    /// Counts the fragments, or returns [`None`] for more than [`MAX_FRAGMENTS`].
     #[inline]
-    pub(crate) const fn fragments(&self) -> &'a [Fragment] {
-        self.fragments
+    fn count(&self) -> Option<u8> {
+        let count = self.fragments.len().saturating_add(self.staged.len());
+        u8::try_from(count)
+            .ok()
+            .filter(|count| *count <= MAX_FRAGMENTS)
     }
 
     /// Checks the rules that the receiver goes by.
@@ -356,17 +367,19 @@ impl<'a> PacketView<'a> {
     fn check_way(&self) -> Result<(), Violation> {
         let length = self.length;
         let inline_length = self.inline_length.get();
-        let fragments = self.count;
         let way = self.way.to_wire();
-        let is_inline = match self.way {
-            Way::Inline => true,
-            Way::Granted => false,
-            Way::Staged | Way::Posted => return Err(Violation::Way(way)),
+        let (is_inline, needs_id, others) = match self.way {
+            Way::Inline => (true, false, 0),
+            Way::Staged => (false, false, self.fragments.len()),
+            Way::Granted => (false, true, self.staged.len()),
+            Way::Posted => return Err(Violation::Way(way)),
         };
-        if is_inline != (fragments == 0) {
+        let count = self.count().filter(|_| others == 0);
+        if count.is_none_or(|count| is_inline != (count == 0)) {
+            let fragments = count.unwrap_or(u8::MAX);
             return Err(Violation::FragmentCount { fragments, way });
         }
-        if is_inline != self.id.is_none() {
+        if needs_id != self.id.is_some() {
             let id = self.id.map_or(PacketId::NONE_ON_WIRE, PacketId::get);
             return Err(Violation::PacketId(id));
         }
@@ -378,7 +391,11 @@ impl<'a> PacketView<'a> {
             });
         }
         // At most 2048 and 18 pages.
-        let sum = sum(self.fragments).saturating_add(inline_length.into());
+        let sum = match self.way {
+            Way::Staged => sum(self.staged),
+            _ => sum(self.fragments),
+        };
+        let sum = sum.saturating_add(inline_length.into());
         if sum != length.get() {
             return Err(Violation::FragmentSum { sum, length });
         }
@@ -388,12 +405,26 @@ impl<'a> PacketView<'a> {
     /// Returns the size of the message.
     #[inline]
     pub(crate) fn size(&self) -> Option<MessageSize> {
-        Packet::size_with(self.count, self.inline_length)
+        Packet::size_with(self.count()?, self.inline_length)
     }
 
-    /// Returns the fixed part of the message.
+    /// Puts the head at the start of `into` and returns how long it is.
     #[inline]
-    pub(crate) fn to_raw(self) -> Option<RawPacket> {
+    pub(crate) fn emit(&self, into: &mut [u8]) -> Result<usize, BufferTooShort> {
+        let raw = self.to_raw().ok_or(BufferTooShort)?;
+        let (start, rest) = into
+            .split_first_chunk_mut::<{ RawPacket::SIZE as usize }>()
+            .ok_or(BufferTooShort)?;
+        start.copy_from_slice(raw.as_bytes());
+        let fragments = match self.way {
+            Way::Staged => emit_fragments(self.staged, rest)?,
+            _ => emit_fragments(self.fragments, rest)?,
+        };
+        Ok(fragments.saturating_add(RawPacket::SIZE.into()))
+    }
+
+    #[inline]
+    fn to_raw(self) -> Option<RawPacket> {
         let mut raw = RawPacket {
             header: RawHeader {
                 kind: Kind::Packet.to_wire(),
@@ -402,7 +433,7 @@ impl<'a> PacketView<'a> {
             },
             id: U16::new(self.id.map_or(PacketId::NONE_ON_WIRE, PacketId::get)),
             way: self.way.to_wire(),
-            fragments: self.count,
+            fragments: self.count()?,
             length: U32::new(self.length.get()),
             inline_length: U16::new(self.inline_length.get()),
             ..RawPacket::default()
@@ -424,10 +455,25 @@ fn content(fragments: u8, inline_length: InlineLength) -> u32 {
 }
 
 #[inline]
-fn parse_fragments(
+fn emit_fragments<P: PageName>(
+    fragments: &[Fragment<P>],
+    into: &mut [u8],
+) -> Result<usize, BufferTooShort> {
+    let mut places = into.chunks_exact_mut(usize::from(RawFragment::SIZE));
+    let mut length = 0_usize;
+    for fragment in fragments {
+        let place = places.next().ok_or(BufferTooShort)?;
+        place.copy_from_slice(RawFragment::from(*fragment).as_bytes());
+        length = length.saturating_add(place.len());
+    }
+    Ok(length)
+}
+
+#[inline]
+fn parse_fragments<P: PageName>(
     raw: &RawPacket,
     mut rest: &[u8],
-    into: &mut Fragments,
+    into: &mut Fragments<P>,
 ) -> Result<(), Violation> {
     let too_many = Violation::FragmentCount {
         fragments: raw.fragments,

@@ -5,7 +5,15 @@
 use netchannel2_core::{
     grant::{
         Fragment,
-        GrantRef, //
+        GrantRef,
+        PageName, //
+    },
+    pool::{
+        ChunkIndex,
+        PoolSlot,
+        CHUNK_PAGES,
+        MAX_CHUNKS,
+        MAX_SLOTS, //
     },
     units::{
         Bytes,
@@ -30,6 +38,8 @@ use netchannel2_core::{
         Packet,
         PacketCount,
         PacketMeta,
+        PoolAdd,
+        PoolAnswer,
         Way, //
     },
 };
@@ -44,8 +54,26 @@ pub(crate) fn message() -> impl Strategy<Value = Message> {
         1 => max_packets().prop_map(Message::SetMaxPackets),
         8 => packet().prop_map(Message::Packet),
         3 => finishes().prop_map(Message::Finish),
+        1 => pool_add().prop_map(Message::PoolAdd),
+        1 => chunk().prop_map(Message::PoolDrop),
+        1 => (chunk(), 0..4_u8).prop_map(|(chunk, answer)| {
+            Message::PoolAnswer(chunk, PoolAnswer::from_wire(answer).unwrap())
+        }),
         1 => Just(Message::Pad),
     ]
+}
+
+fn chunk() -> impl Strategy<Value = ChunkIndex> {
+    (0..MAX_CHUNKS).prop_map(|chunk| ChunkIndex::new(chunk).unwrap())
+}
+
+fn pool_add() -> impl Strategy<Value = PoolAdd> {
+    let reference = (8..=u32::MAX).prop_map(|reference| GrantRef::new(reference).unwrap());
+    let references = prop::collection::vec(reference, usize::from(CHUNK_PAGES));
+    (chunk(), references).prop_map(|(chunk, references)| PoolAdd {
+        chunk,
+        references: references.try_into().unwrap(),
+    })
 }
 
 pub(crate) fn max_packets() -> impl Strategy<Value = MaxPackets> {
@@ -72,7 +100,7 @@ pub(crate) fn finishes() -> impl Strategy<Value = FinishBatch> {
 }
 
 pub(crate) fn packet() -> impl Strategy<Value = Packet> {
-    prop_oneof![inline_packet(), granted_packet()]
+    prop_oneof![inline_packet(), granted_packet(), staged_packet()]
 }
 
 fn inline_packet() -> impl Strategy<Value = Packet> {
@@ -86,35 +114,65 @@ fn inline_packet() -> impl Strategy<Value = Packet> {
                 way: Way::Inline,
                 inline_length: InlineLength::try_from(length).unwrap(),
                 fragments: Fragments::NONE,
+                staged: Fragments::NONE,
                 meta,
             }
         })
 }
 
 fn granted_packet() -> impl Strategy<Value = Packet> {
+    (in_fragments(fragment), 0..256_u16).prop_map(|(body, id)| Packet {
+        id: PacketId::new(id),
+        way: Way::Granted,
+        fragments: body.fragments,
+        staged: Fragments::NONE,
+        length: body.length,
+        inline_length: body.inline_length,
+        meta: body.meta,
+    })
+}
+
+fn staged_packet() -> impl Strategy<Value = Packet> {
+    in_fragments(staged_fragment).prop_map(|body| Packet {
+        id: None,
+        way: Way::Staged,
+        fragments: Fragments::NONE,
+        staged: body.fragments,
+        length: body.length,
+        inline_length: body.inline_length,
+        meta: body.meta,
+    })
+}
+
+/// What packets in fragments have in common.
+#[derive(Clone, Debug)]
+struct Body<P: PageName> {
+    fragments: Fragments<P>,
+    length: PacketLength,
+    inline_length: InlineLength,
+    meta: PacketMeta,
+}
+
+fn in_fragments<P: PageName, S: Strategy<Value = Fragment<P>>>(
+    fragment: fn(u16) -> S,
+) -> impl Strategy<Value = Body<P>> {
     // Eighteen whole pages would be longer than any packet.
     (1..=18_usize)
-        .prop_flat_map(|count| {
+        .prop_flat_map(move |count| {
             let most = if count < 16 { 4096 } else { 3500 };
-            (
-                prop::collection::vec(fragment(most), count),
-                0..=2048_u16,
-                0..256_u16,
-            )
+            (prop::collection::vec(fragment(most), count), 0..=2048_u16)
         })
-        .prop_map(|(fragments, inline, id)| {
+        .prop_map(|(fragments, inline)| {
             let fragments = Fragments::from_slice(&fragments).unwrap();
             let inline = inline.max(14 - fragments.sum().min(14) as u16);
-            (fragments, inline.min((65_535 - fragments.sum()) as u16), id)
+            (fragments, inline.min((65_535 - fragments.sum()) as u16))
         })
-        .prop_flat_map(|(fragments, inline, id)| {
+        .prop_flat_map(|(fragments, inline)| {
             let length = fragments.sum() + u32::from(inline);
-            (Just((fragments, inline, id, length)), meta(length))
+            (Just((fragments, inline, length)), meta(length))
         })
-        .prop_map(|((fragments, inline, id, length), meta)| Packet {
-            id: PacketId::new(id),
+        .prop_map(|((fragments, inline, length), meta)| Body {
             length: PacketLength::new(length).unwrap(),
-            way: Way::Granted,
             inline_length: InlineLength::new(inline).unwrap(),
             fragments,
             meta,
@@ -122,12 +180,24 @@ fn granted_packet() -> impl Strategy<Value = Packet> {
 }
 
 pub(crate) fn fragment(most: u16) -> impl Strategy<Value = Fragment> {
-    (8..=u32::MAX, 1..=most)
-        .prop_flat_map(|(reference, length)| (Just(reference), 0..=4096 - length, Just(length)))
-        .prop_map(|(reference, offset, length)| {
+    let page = (8..=u32::MAX).prop_map(|reference| GrantRef::new(reference).unwrap());
+    on_page(page, most)
+}
+
+fn staged_fragment(most: u16) -> impl Strategy<Value = Fragment<PoolSlot>> {
+    let page = (0..u32::from(MAX_SLOTS)).prop_map(|slot| PoolSlot::new(slot).unwrap());
+    on_page(page, most)
+}
+
+fn on_page<P: PageName>(
+    page: impl Strategy<Value = P>,
+    most: u16,
+) -> impl Strategy<Value = Fragment<P>> {
+    (page, 1..=most)
+        .prop_flat_map(|(page, length)| (Just(page), 0..=4096 - length, Just(length)))
+        .prop_map(|(page, offset, length)| {
             let offset = PageOffset::new(offset).unwrap();
-            let length = FragmentLength::new(length).unwrap();
-            Fragment::new(GrantRef::new(reference).unwrap(), offset, length).unwrap()
+            Fragment::new(page, offset, FragmentLength::new(length).unwrap()).unwrap()
         })
 }
 

@@ -18,6 +18,7 @@ mod random;
 mod copy;
 mod credit;
 mod handshake;
+mod pool;
 mod queue;
 mod ring;
 mod slots;

@@ -12,6 +12,14 @@ use netchannel2_core::{
         Fragment,
         GrantRef, //
     },
+    pool::{
+        ChunkCount,
+        Notice,
+        OwnPool,
+        PoolSlot,
+        SlotEntry,
+        CHUNK_PAGES, //
+    },
     queue::{
         Event,
         FinishError,
@@ -23,6 +31,7 @@ use netchannel2_core::{
         Rearm,
         Space, //
     },
+    segment::pages_for,
     units::{
         FragmentLength,
         InlineLength,
@@ -39,6 +48,8 @@ use netchannel2_core::{
         MaxPackets,
         PacketCount,
         PacketMeta,
+        PoolAdd,
+        PoolAnswer,
         Way, //
     }, //
 };
@@ -61,6 +72,8 @@ struct Sent {
     /// The inline bytes.
     bytes: Vec<u8>,
     fragments: Vec<Fragment>,
+    /// Of a staged packet, which gets its slots when it is sent.
+    slots: Vec<Fragment<PoolSlot>>,
     meta: PacketMeta,
 }
 
@@ -83,6 +96,17 @@ impl Sent {
                 length: PacketLength::new(length).unwrap(),
                 bytes: content(length),
                 fragments: Vec::new(),
+                slots: Vec::new(),
+                meta,
+            };
+        }
+        if random.one_in(2) {
+            return Self {
+                way: Way::Staged,
+                length: PacketLength::new(14 + random.below(65_000)).unwrap(),
+                bytes: Vec::new(),
+                fragments: Vec::new(),
+                slots: Vec::new(),
                 meta,
             };
         }
@@ -107,8 +131,26 @@ impl Sent {
             length: PacketLength::new(sum + prefix).unwrap(),
             bytes: content(prefix),
             fragments,
+            slots: Vec::new(),
             meta,
         }
+    }
+
+    /// Takes slots for a staged packet.
+    fn stage(&mut self, pool: &mut OwnPool<Vec<SlotEntry>>) -> bool {
+        if pool.take(pages_for(self.length)).is_none() {
+            return false;
+        }
+        let mut rest = self.length.get();
+        self.slots.clear();
+        for slot in pool.taken() {
+            let part = rest.min(4096);
+            let length = FragmentLength::new(part as u16).unwrap();
+            self.slots.push(Fragment::at_start(slot, length));
+            rest -= part;
+        }
+        assert_eq!(rest, 0);
+        true
     }
 }
 
@@ -116,6 +158,7 @@ impl Sent {
 struct Side<'a> {
     sender: Sender<&'a Memory>,
     receiver: Receiver<&'a Memory>,
+    pool: OwnPool<Vec<SlotEntry>>,
     /// Packets that are sent and not finished.
     unfinished: VecDeque<PacketId>,
     /// Packets that are received and not finished.
@@ -132,8 +175,9 @@ struct Side<'a> {
 impl<'a> Side<'a> {
     fn new(sends: &'a Memory, receives: &'a Memory, own_credit: MaxPackets) -> Self {
         Self {
-            sender: Sender::new(sends, own_credit, Features::all()).unwrap(),
+            sender: Sender::new(sends, own_credit, Features::all()),
             receiver: Receiver::new(receives, own_credit, Features::all()),
+            pool: OwnPool::new(vec![SlotEntry::default(); 96], ChunkCount::MAX),
             unfinished: VecDeque::new(),
             owed: Vec::new(),
             in_flight: VecDeque::new(),
@@ -145,11 +189,21 @@ impl<'a> Side<'a> {
 
     /// Sends what waits, in order, as far as it goes.
     fn send(&mut self) -> Result<(), SendError> {
-        while let Some(sent) = self.waiting.front() {
+        let (consumed, produced) = self.sender.progress().unwrap();
+        self.pool.reap(consumed, produced);
+        while let Some(sent) = self.waiting.front_mut() {
+            if sent.way == Way::Staged && !sent.stage(&mut self.pool) {
+                // A driver takes another way.
+                self.waiting.pop_front();
+                continue;
+            }
             let inline = InlineLength::new(sent.bytes.len() as u16).unwrap();
-            let may = self
-                .sender
-                .can_send(sent.way, sent.length, inline, sent.fragments.len());
+            let may = self.sender.can_send(
+                sent.way,
+                sent.length,
+                inline,
+                sent.fragments.len() + sent.slots.len(),
+            );
             let result = match sent.way {
                 Way::Inline => self.sender.send_inline(sent.meta, sent.length, |writer| {
                     for piece in sent.bytes.chunks(100) {
@@ -157,6 +211,14 @@ impl<'a> Side<'a> {
                     }
                     assert!(writer.write(&[0]).is_err());
                 }),
+                Way::Staged => {
+                    let result = self.sender.send_staged(sent.meta, sent.length, &sent.slots);
+                    match result {
+                        Ok(end) => self.pool.commit(end),
+                        Err(_) => self.pool.cancel(),
+                    }
+                    result.map(|_| ())
+                }
                 _ => self
                     .sender
                     .send_granted(sent.meta, sent.length, &sent.bytes, &sent.fragments)
@@ -170,6 +232,29 @@ impl<'a> Side<'a> {
             self.in_flight.extend(self.waiting.pop_front());
         }
         Ok(())
+    }
+
+    /// Has the pool grow and shrink.
+    fn tend(&mut self) {
+        if let Some(chunk) = self.pool.grow() {
+            self.pool.prepared(chunk);
+        }
+        while let Some(chunk) = self.pool.next_withdrawn() {
+            self.pool.gone(chunk);
+        }
+        while let Some(notice) = self.pool.next_notice() {
+            let result = match notice {
+                Notice::Add(chunk) => self.sender.send_pool_add(PoolAdd {
+                    chunk,
+                    references: [GrantRef::FIRST; CHUNK_PAGES as usize],
+                }),
+                Notice::Drop(chunk) => self.sender.send_pool_drop(chunk),
+            };
+            match result {
+                Ok(()) => self.pool.told(notice),
+                Err(_) => break,
+            }
+        }
     }
 
     /// Takes one message, which `peer` has sent.
@@ -194,11 +279,21 @@ impl<'a> Side<'a> {
                     length: packet.length,
                     bytes,
                     fragments: packet.fragments.as_slice().to_vec(),
+                    slots: packet.staged.as_slice().to_vec(),
                     meta: packet.meta,
                 };
                 assert_eq!(Some(received), peer.pop_front());
                 self.owed.extend(packet.id);
             }
+            Event::PoolAdd(chunk) => {
+                self.receiver.borrowed().mapped(chunk);
+                self.sender.queue_answer(chunk, PoolAnswer::Mapped);
+            }
+            Event::PoolDrop(chunk) => {
+                self.receiver.borrowed().dropped(chunk);
+                self.sender.queue_answer(chunk, PoolAnswer::Dropped);
+            }
+            Event::PoolAnswer(chunk, answer) => self.pool.on_answer(chunk, answer)?,
         }
         Ok(true)
     }
@@ -302,7 +397,7 @@ proptest! {
         for _ in 0..steps {
             let [a, b] = &mut sides;
             let (side, peer) = if random.one_in(2) { (a, b) } else { (b, a) };
-            match random.below(9) {
+            match random.below(11) {
                 0..=2 => {
                     let count = random.below(12);
                     side.waiting.extend((0..count).map(|_| Sent::random(&mut random)));
@@ -321,6 +416,8 @@ proptest! {
                 }
                 6 => peer.event |= side.receiver.publish().is_needed(),
                 7 => peer.event |= side.sender.publish().unwrap().is_needed(),
+                8 => side.tend(),
+                9 => side.pool.shrink(),
                 _ => poll(side, peer),
             }
         }

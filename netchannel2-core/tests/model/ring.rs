@@ -49,6 +49,7 @@ fn packet(length: u32) -> Packet {
         way: Way::Inline,
         inline_length: InlineLength::try_from(length).unwrap(),
         fragments: Fragments::NONE,
+        staged: Fragments::NONE,
         meta: PacketMeta::default(),
     }
 }

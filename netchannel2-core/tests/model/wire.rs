@@ -10,6 +10,7 @@ use netchannel2_core::{
         HeadLength,
         Message,
         Packet,
+        Way,
         MAX_HEAD,
         MAX_MESSAGE, //
     },
@@ -65,11 +66,13 @@ proptest! {
     }
 
     #[test]
-    fn features_are_needed(packet in packets::packet(), negotiated in 0..32_u32) {
+    fn features_are_needed(packet in packets::packet(), negotiated in 0..512_u32) {
         let negotiated = Features::from_bits_truncate(negotiated);
         let missing = needed(&packet).difference(negotiated);
         let parsed = Message::parse(&emit(&Message::Packet(packet)), negotiated);
-        if missing.is_empty() {
+        if packet.way == Way::Staged && !negotiated.contains(Features::STAGED) {
+            prop_assert_eq!(parsed, Err(Violation::Way(Way::Staged.to_wire())));
+        } else if missing.is_empty() {
             prop_assert_eq!(parsed, Ok(Message::Packet(packet)));
         } else {
             prop_assert_eq!(parsed, Err(Violation::NotNegotiated(missing)));

@@ -148,7 +148,8 @@ impl Lender {
     /// Grants the packet's bytes: in place if the grants can be limited to them, and as a copy
     /// otherwise.
     pub(super) fn lend(&mut self, skb: &mut Skb, length: PacketLength) -> Result<Lent, NotLent> {
-        if self.run.version() == GrantVersion::Range {
+        // The parts of a list are more than a message holds, or receive offload made none.
+        if self.run.version() == GrantVersion::Range && !skb.is_list() {
             skb.detach().map_err(|_| NotLent::NoMemory)?;
 
             let pieces = skb.pieces().take(usize::from(MAX_FRAGMENTS) + 1).count();

@@ -3,6 +3,11 @@
 //! From the ring to the stack.
 
 use super::{
+    borrowing::Borrowing,
+    tend::{
+        Chores,
+        Generation, //
+    },
     Channel,
     Connection,
     Fault, //
@@ -35,6 +40,7 @@ use kernel::{
 };
 use netchannel2_core::{
     error::Violation,
+    pool::ChunkIndex,
     queue::{
         Event,
         Receiver, //
@@ -45,13 +51,18 @@ use netchannel2_core::{
         Rearm, //
     },
     stats::ReceiveCounters,
-    units::PacketId,
+    units::{
+        DomId,
+        PacketId, //
+    },
     wire::{
         Features,
         FinishStatus,
         MaxPackets,
         Packet,
         PacketMeta,
+        PoolAnswer,
+        Way,
         MAX_OUTSTANDING, //
     },
 };
@@ -71,6 +82,9 @@ pub(super) struct ReceiveSide<P: Poll> {
     // Boxed, as it holds tables that are too large for the stack on which a side is built.
     receiver: KBox<Receiver<Ring>>,
     batch: CopyBatch<Arrival>,
+    borrowing: Borrowing,
+    peer: DomId,
+    generation: Generation,
     pool: PagePool,
     /// Packets that the next [`Self::settle`] tells the peer of.
     finished: KVec<(PacketId, FinishStatus)>,
@@ -100,8 +114,8 @@ pub(super) enum Settled {
 
 /// A packet on its way to the stack.
 enum Arrival {
-    /// It was in its message.
-    Inline(Skb, PacketMeta),
+    /// It is here already.
+    Complete(Skb, PacketMeta),
     /// Its bytes come with the next hypercall.
     Granted(PacketId, PacketMeta),
 }
@@ -109,12 +123,16 @@ enum Arrival {
 impl<P: Poll> ReceiveSide<P> {
     pub(super) fn new(
         connection: &Connection<P>,
+        generation: Generation,
         ring: Ring,
         own_credit: MaxPackets,
     ) -> Result<Self> {
         Ok(Self {
             receiver: new_receiver(ring, own_credit, connection.features)?,
             batch: CopyBatch::new(connection.peer, BATCH_PACKETS, BATCH_OPERATIONS)?,
+            borrowing: Borrowing::new()?,
+            peer: connection.peer,
+            generation,
             pool: PagePool::new(MAX_OUTSTANDING.into())?,
             finished: KVec::with_capacity(MAX_OUTSTANDING.into(), GFP_KERNEL)?,
             events: connection.events.clone(),
@@ -134,7 +152,7 @@ impl<P: Poll> ReceiveSide<P> {
         napi: &NapiContext<'_>,
         budget: Budget,
         arrived: &mut SkbList,
-    ) -> (u32, Result<(), Fault>) {
+    ) -> (u32, Result<(), Fault>, Chores) {
         let mut packets = 0;
         let mut messages = 0u32;
         let most = budget.get().saturating_mul(MESSAGES_PER_PACKET);
@@ -163,9 +181,17 @@ impl<P: Poll> ReceiveSide<P> {
         };
         let settled = self.settle(channel, arrived);
 
+        let (settled, mut chores) = match settled {
+            Ok((settled, chores)) => (Ok(settled), chores),
+            Err(fault) => (Err(fault), Chores::None),
+        };
+
+        if self.borrowing.needs_tending() {
+            chores = Chores::Waiting;
+        }
         self.counters.polls += 1;
         self.found |= messages > 0 || matches!(settled, Ok(Settled::Useful));
-        (packets, taken.and(settled.map(|_| ())))
+        (packets, taken.and(settled.map(|_| ())), chores)
     }
 
     pub(super) fn arm(&mut self) -> Result<Rearm, Violation> {
@@ -183,6 +209,35 @@ impl<P: Poll> ReceiveSide<P> {
         };
 
         self.events.end_of_interrupt(work);
+    }
+
+    pub(super) fn borrowing(&mut self) -> &mut Borrowing {
+        &mut self.borrowing
+    }
+
+    /// Takes note of what the peer is about to be told of a chunk of its pool.
+    pub(super) fn answered(&mut self, chunk: ChunkIndex, answer: PoolAnswer) {
+        let borrowed = self.receiver.borrowed();
+
+        match answer {
+            PoolAnswer::Mapped => borrowed.mapped(chunk),
+            PoolAnswer::Refused => borrowed.refused(chunk),
+            PoolAnswer::Dropped => borrowed.dropped(chunk),
+            PoolAnswer::GiveBack => {}
+        }
+    }
+
+    pub(super) fn peer(&self) -> DomId {
+        self.peer
+    }
+
+    pub(super) fn generation(&self) -> Generation {
+        self.generation
+    }
+
+    /// Returns how many pages of the peer's pool are mapped.
+    pub(super) fn mapped_pages(&self) -> u64 {
+        self.borrowing.pages()
     }
 
     pub(super) fn counters(&self) -> &ReceiveCounters {
@@ -209,36 +264,75 @@ impl<P: Poll> ReceiveSide<P> {
                 Some(side) => side.on_finish(self.receiver.finishes()),
                 None => Ok(()),
             },
-            Event::Packet(inline) => match self.receiver.packet().id {
-                None => {
-                    self.take_inline(&channel.device, napi, inline, arrived);
-                    Ok(())
+            Event::Packet(inline) => {
+                let packet = self.receiver.packet();
+
+                match (packet.way, packet.id) {
+                    (_, Some(id)) => self.take_granted(&channel.device, id, inline, arrived),
+                    (Way::Staged, None) => {
+                        let skb = self.take_staged(napi, inline);
+
+                        self.complete(&channel.device, skb, arrived);
+                        Ok(())
+                    }
+                    (_, None) => {
+                        let skb = self.take_inline(napi, inline);
+
+                        self.complete(&channel.device, skb, arrived);
+                        Ok(())
+                    }
                 }
-                Some(id) => self.take_granted(&channel.device, id, inline, arrived),
+            }
+            Event::PoolAdd(_) => {
+                if let Some(add) = self.receiver.pool_add() {
+                    self.borrowing.add(add);
+                }
+                Ok(())
+            }
+            Event::PoolDrop(chunk) => {
+                self.borrowing.drop_chunk(chunk);
+                Ok(())
+            }
+            Event::PoolAnswer(chunk, answer) => match &mut *channel.send.lock() {
+                Some(side) => side.on_pool_answer(chunk, answer),
+                None => Ok(()),
             },
         }
     }
 
-    fn take_inline(
-        &mut self,
-        device: &NetDevice,
-        napi: &NapiContext<'_>,
-        mut inline: InlineBytes,
-        arrived: &mut SkbList,
-    ) {
-        let receiver = &self.receiver;
-        let Packet { length, meta, .. } = *receiver.packet();
-        let skb = Skb::new_linear(napi, length, |bytes| {
+    fn take_inline(&self, napi: &NapiContext<'_>, mut inline: InlineBytes) -> Option<Skb> {
+        Skb::new_linear(napi, self.receiver.packet().length, |bytes| {
             // As many as the message has.
-            let _ = receiver.copy_inline(&mut inline, bytes);
-        });
+            let _ = self.receiver.copy_inline(&mut inline, bytes);
+        })
+    }
+
+    fn take_staged(&mut self, napi: &NapiContext<'_>, mut inline: InlineBytes) -> Option<Skb> {
+        let packet = self.receiver.packet();
+        let mut buffer = ReceiveBuffer::compact(napi, &mut self.pool, packet.length)?;
+
+        // As many bytes as the message has; the core has checked that they are part of the packet.
+        buffer
+            .fill_prefix(packet.inline_length, |bytes| {
+                let _ = self.receiver.copy_inline(&mut inline, bytes);
+            })
+            .ok()?;
+        self.borrowing
+            .copy(packet.staged.as_slice(), &mut buffer)
+            .ok()?;
+        buffer.complete()
+    }
+
+    /// Passes on a packet that is here already, or counts one that there was no memory for.
+    fn complete(&mut self, device: &NetDevice, skb: Option<Skb>, arrived: &mut SkbList) {
         let Some(skb) = skb else {
             device.count_receive_dropped();
             return;
         };
+        let meta = self.receiver.packet().meta;
 
         // Behind what waits for its copy, to keep the order.
-        if let Err(arrival) = self.batch.add_ready(Arrival::Inline(skb, meta)) {
+        if let Err(arrival) = self.batch.add_ready(Arrival::Complete(skb, meta)) {
             self.copy(device, arrived);
             // There is room in an empty batch.
             let _ = self.batch.add_ready(arrival);
@@ -297,7 +391,7 @@ impl<P: Poll> ReceiveSide<P> {
         let (receiver, finished) = (&mut self.receiver, &mut self.finished);
         let operations = self.batch.execute(|buffer, arrival, status| {
             let (id, skb, meta) = match arrival {
-                Arrival::Inline(skb, meta) => (None, Ok(skb), meta),
+                Arrival::Complete(skb, meta) => (None, Ok(skb), meta),
                 Arrival::Granted(id, meta) => (Some(id), built(buffer, status), meta),
             };
             let status = match skb.and_then(|skb| prepared(skb, &meta, device)) {
@@ -331,12 +425,19 @@ impl<P: Poll> ReceiveSide<P> {
     ///
     /// FINISHes are published before the space, so that a peer which sees all its messages taken
     /// and a FINISH missing knows that this side keeps the packet.
-    fn settle(&mut self, channel: &Channel<P>, arrived: &mut SkbList) -> Result<Settled, Fault> {
+    fn settle(
+        &mut self,
+        channel: &Channel<P>,
+        arrived: &mut SkbList,
+    ) -> Result<(Settled, Chores), Fault> {
         self.copy(&channel.device, arrived);
 
         let settled = match &mut *channel.send.lock() {
-            Some(side) => side.after_poll(&channel.device, self.finished.drain_all())?,
-            None => Settled::Idle,
+            Some(side) => (
+                side.after_poll(&channel.device, self.finished.drain_all())?,
+                side.chores(),
+            ),
+            None => (Settled::Idle, Chores::None),
         };
 
         if self.receiver.publish() == Notify::Needed {

@@ -10,6 +10,7 @@ use super::{
         PollCounters,
         ReceiveSide, //
     },
+    staging::StagingCounters,
     transmit::SendSide,
 };
 use crate::net::{
@@ -21,7 +22,7 @@ use netchannel2_core::stats::{
     SendCounters, //
 };
 
-const DRIVER: [Statistic; 9] = [
+const DRIVER: [Statistic; 16] = [
     "polls",
     "spurious_polls",
     "copy_hypercalls",
@@ -31,6 +32,13 @@ const DRIVER: [Statistic; 9] = [
     "send_copied",
     "send_no_memory",
     "lent_grants",
+    "pool_exhausted",
+    "pool_grown",
+    "pool_shrunk",
+    "pool_refused",
+    "pool_pages",
+    "pool_pages_in_use",
+    "mapped_pages",
 ];
 
 const SEND: usize = SendCounters::NAMES.len();
@@ -68,6 +76,9 @@ pub(super) struct Totals {
     stops: u64,
     lend: LendCounters,
     lent: u64,
+    staging: StagingCounters,
+    pool_pages: (u64, u64),
+    mapped_pages: u64,
 }
 
 impl Totals {
@@ -80,11 +91,19 @@ impl Totals {
         self.lend.copied = self.lend.copied.wrapping_add(lend.copied);
         self.lend.no_memory = self.lend.no_memory.wrapping_add(lend.no_memory);
         self.lent = side.lent();
+        let staging = side.staging_counters();
+
+        self.staging.exhausted = self.staging.exhausted.wrapping_add(staging.exhausted);
+        self.staging.grown = self.staging.grown.wrapping_add(staging.grown);
+        self.staging.shrunk = self.staging.shrunk.wrapping_add(staging.shrunk);
+        self.staging.refused = self.staging.refused.wrapping_add(staging.refused);
+        self.pool_pages = side.pool_pages();
     }
 
     pub(super) fn add_receive<P: Poll>(&mut self, side: &ReceiveSide<P>) {
         let poll = side.poll_counters();
 
+        self.mapped_pages = side.mapped_pages();
         self.receive.add(side.counters());
         self.poll.polls = self.poll.polls.wrapping_add(poll.polls);
         self.poll.spurious_polls = self.poll.spurious_polls.wrapping_add(poll.spurious_polls);
@@ -103,6 +122,13 @@ impl Totals {
             self.lend.copied,
             self.lend.no_memory,
             self.lent,
+            self.staging.exhausted,
+            self.staging.grown,
+            self.staging.shrunk,
+            self.staging.refused,
+            self.pool_pages.0,
+            self.pool_pages.1,
+            self.mapped_pages,
         ];
         let all = self
             .send

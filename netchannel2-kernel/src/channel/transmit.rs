@@ -9,6 +9,14 @@ use super::{
         NotLent, //
     },
     receive::Settled,
+    staging::{
+        Staging,
+        StagingCounters, //
+    },
+    tend::{
+        Chores,
+        Generation, //
+    },
     Connection,
     Fault, //
 };
@@ -32,6 +40,10 @@ use kernel::{
 };
 use netchannel2_core::{
     error::Violation,
+    pool::{
+        ChunkCount,
+        ChunkIndex, //
+    },
     queue::{
         SendError,
         Sender, //
@@ -46,6 +58,7 @@ use netchannel2_core::{
     stats::SendCounters,
     units::{
         Bytes,
+        DomId,
         InlineLength,
         PacketId,
         PacketLength, //
@@ -57,6 +70,7 @@ use netchannel2_core::{
         FinishStatus,
         MaxPackets,
         PacketMeta,
+        PoolAnswer,
         MAX_FRAGMENTS, //
     },
 };
@@ -81,6 +95,9 @@ pub(super) struct SendSide<P: Poll> {
     // Boxed, as it holds tables that are too large for the stack on which a side is built.
     sender: KBox<Sender<Ring>>,
     lender: Lender,
+    staging: Staging,
+    peer: DomId,
+    generation: Generation,
     /// Where the bytes of an inline packet are put together.
     scratch: KVec<u8>,
     thresholds: Thresholds,
@@ -95,6 +112,13 @@ pub(super) struct SendSide<P: Poll> {
 /// A packet that was not sent, and why.
 struct Unsent(Skb, Refusal);
 
+/// Whether the packet is in memory that the peer reads.
+enum Copied {
+    Yes,
+    /// There was no room for it; another way may have some.
+    No,
+}
+
 /// Why a packet was not sent.
 enum Refusal {
     /// There is no room; it may be sent later.
@@ -108,12 +132,21 @@ enum Refusal {
 impl<P: Poll> SendSide<P> {
     pub(super) fn new(
         connection: &Connection<P>,
+        generation: Generation,
         ring: Ring,
         own_credit: MaxPackets,
     ) -> Result<Self> {
+        let pool = match connection.features.contains(Features::STAGED) {
+            true => connection.pool,
+            false => ChunkCount::ZERO,
+        };
+
         Ok(Self {
             sender: new_sender(ring, own_credit, connection.features)?,
             lender: Lender::new(connection.peer, connection.grant_ranges)?,
+            staging: Staging::new(pool)?,
+            peer: connection.peer,
+            generation,
             scratch: KVec::from_elem(0, InlineLength::MAX.get().into(), GFP_KERNEL)?,
             thresholds: connection.thresholds,
             events: connection.events.clone(),
@@ -185,7 +218,8 @@ impl<P: Poll> SendSide<P> {
                 .queue_finish(id, status)
                 .map_err(|_| Fault::Overcommitted(id))?;
         }
-        self.publish()?;
+        self.staging.look();
+        self.tell()?;
         if !self.waiting {
             return Ok(Settled::Idle);
         }
@@ -236,6 +270,69 @@ impl<P: Poll> SendSide<P> {
         self.lender.end()
     }
 
+    /// Tells the peer of chunks, and of all else that it has not been told.
+    pub(super) fn tell(&mut self) -> Result<(), Fault> {
+        let (consumed, produced) = self.sender.progress()?;
+
+        self.staging.reap(consumed, produced);
+        self.staging.tell(&mut self.sender)?;
+        Ok(self.publish()?)
+    }
+
+    /// Tells the peer what became of a chunk of its pool.
+    pub(super) fn answer(
+        &mut self,
+        chunk: ChunkIndex,
+        answer: PoolAnswer,
+    ) -> Result<(), Violation> {
+        self.sender.queue_answer(chunk, answer);
+        self.publish()
+    }
+
+    /// Takes note of what the peer says of a chunk of this side's pool.
+    pub(super) fn on_pool_answer(
+        &mut self,
+        chunk: ChunkIndex,
+        answer: PoolAnswer,
+    ) -> Result<(), Fault> {
+        Ok(self.staging.on_answer(chunk, answer)?)
+    }
+
+    pub(super) fn staging(&mut self) -> &mut Staging {
+        &mut self.staging
+    }
+
+    /// Whether the poll function is to find out that there are [`Self::chores`]: once for each.
+    #[inline]
+    pub(super) fn asks_for_tending(&mut self) -> bool {
+        self.staging.asks_for_tending()
+    }
+
+    /// Whether [`super::Channel::tend`] has something to do for this side.
+    pub(super) fn chores(&self) -> Chores {
+        match self.staging.needs_tending() {
+            true => Chores::Waiting,
+            false => Chores::None,
+        }
+    }
+
+    pub(super) fn peer(&self) -> DomId {
+        self.peer
+    }
+
+    pub(super) fn generation(&self) -> Generation {
+        self.generation
+    }
+
+    pub(super) fn staging_counters(&self) -> StagingCounters {
+        self.staging.counters()
+    }
+
+    /// Returns how many pages this side's pool has, and how many are in messages.
+    pub(super) fn pool_pages(&self) -> (u64, u64) {
+        (self.staging.pages(), self.staging.in_use())
+    }
+
     pub(super) fn counters(&self) -> &SendCounters {
         self.sender.counters()
     }
@@ -265,15 +362,48 @@ impl<P: Poll> SendSide<P> {
             return Err(Unsent(skb, Refusal::Drop));
         };
 
-        match choose(length, &self.thresholds, Ways::VERSION_1) {
-            Way::Inline => match self.send_inline(&skb, length, meta) {
-                Ok(()) => {
-                    skb.consume();
-                    Ok(())
-                }
-                Err(refusal) => Err(Unsent(skb, refusal)),
-            },
-            _ => self.send_granted(skb, length, meta),
+        let available = match self.staging.is_usable() {
+            true => Ways::WITHOUT_POOL.union(Ways::STAGED),
+            false => Ways::WITHOUT_POOL,
+        };
+        let copied = match choose(length, &self.thresholds, available) {
+            Way::Inline => self.send_inline(&skb, length, meta),
+            Way::Staged => self.send_staged(&skb, length, meta),
+            _ => return self.send_granted(skb, length, meta),
+        };
+
+        match copied {
+            Ok(Copied::Yes) => {
+                skb.consume();
+                Ok(())
+            }
+            Ok(Copied::No) => self.send_granted(skb, length, meta),
+            Err(refusal) => Err(Unsent(skb, refusal)),
+        }
+    }
+
+    fn send_staged(
+        &mut self,
+        skb: &Skb,
+        length: PacketLength,
+        meta: PacketMeta,
+    ) -> Result<Copied, Refusal> {
+        let (consumed, produced) = self.sender.progress()?;
+
+        self.staging.reap(consumed, produced);
+        let Some(slots) = self.staging.stage(skb, length) else {
+            return Ok(Copied::No);
+        };
+
+        match self.sender.send_staged(meta, length, slots) {
+            Ok(end) => {
+                self.staging.commit(end);
+                Ok(Copied::Yes)
+            }
+            Err(error) => {
+                self.staging.cancel();
+                Err(error.into())
+            }
         }
     }
 
@@ -282,7 +412,7 @@ impl<P: Poll> SendSide<P> {
         skb: &Skb,
         length: PacketLength,
         meta: PacketMeta,
-    ) -> Result<(), Refusal> {
+    ) -> Result<Copied, Refusal> {
         let bytes = self
             .scratch
             .get_mut(..length.get() as usize)
@@ -294,7 +424,7 @@ impl<P: Poll> SendSide<P> {
             // As long as was said.
             let _ = writer.write(bytes);
         })?;
-        Ok(())
+        Ok(Copied::Yes)
     }
 
     fn send_granted(
@@ -387,9 +517,16 @@ fn new_sender(
     own_credit: MaxPackets,
     features: Features,
 ) -> Result<KBox<Sender<Ring>>> {
-    let sender = Sender::new(ring, own_credit, features).map_err(|_| EINVAL)?;
+    Ok(KBox::new(
+        Sender::new(ring, own_credit, features),
+        GFP_KERNEL,
+    )?)
+}
 
-    Ok(KBox::new(sender, GFP_KERNEL)?)
+impl From<Violation> for Refusal {
+    fn from(violation: Violation) -> Self {
+        Self::Fault(violation.into())
+    }
 }
 
 impl From<SendError> for Refusal {

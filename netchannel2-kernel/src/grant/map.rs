@@ -3,16 +3,25 @@
 //! Mapping pages that the peer has granted.
 
 use crate::bindings;
-use core::ptr::null_mut;
+use core::{
+    marker::PhantomData,
+    ptr::null_mut, //
+};
 use kernel::{
     error::to_result,
-    page::PAGE_SIZE,
     prelude::*, //
 };
 use netchannel2_core::{
     grant::GrantRef,
-    units::DomId, //
+    units::{
+        DomId,
+        FragmentLength,
+        PageOffset, //
+    },
 };
+
+/// Pages that one hypercall unmaps.
+const UNMAP_BATCH: usize = 16;
 
 /// What a mapping allows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,9 +37,11 @@ pub enum Access {
 /// # Invariants
 ///
 /// `pages` were allocated by `gnttab_alloc_pages()`; the first `handles.len()` of them are mapped
-/// under the handles of the same place.
+/// under the handles of the same place. If all are mapped, `starts` has their addresses.
 pub struct MappedPages {
     pages: KVec<*mut bindings::page>,
+    /// Where the pages are, in the order of the references.
+    starts: KVec<*const u8>,
     handles: KVec<u32>,
     flags: u32,
 }
@@ -62,6 +73,7 @@ impl MappedPages {
         // INVARIANT: The pages were just allocated; none is mapped.
         let mut this = Self {
             pages,
+            starts: KVec::with_capacity(count, GFP_KERNEL)?,
             handles,
             flags,
         };
@@ -108,49 +120,136 @@ impl MappedPages {
         if refused {
             return Err(EACCES);
         }
+        for page in &this.pages {
+            // SAFETY: The page is valid and mapped.
+            let start = unsafe { bindings::nc2_page_address(*page) };
+
+            // INVARIANT: All are mapped.
+            this.starts.push(start.cast_const().cast(), GFP_KERNEL)?;
+        }
         Ok(this)
     }
 
-    /// Copies bytes out of a mapped page.
+    /// Returns bytes of a mapped page; `None` for a page or range that does not exist.
+    #[inline]
+    pub fn bytes(
+        &self,
+        page: usize,
+        offset: PageOffset,
+        length: FragmentLength,
+    ) -> Option<ForeignBytes<'_>> {
+        if length > offset.room() {
+            return None;
+        }
+        let start = *self.starts.get(page)?;
+
+        // INVARIANT: The page is mapped and the range inside it.
+        Some(ForeignBytes {
+            start: start.wrapping_add(usize::from(offset.get())),
+            length: usize::from(length.get()),
+            _pages: PhantomData,
+        })
+    }
+}
+
+/// Bytes that another domain may write at any time: they are only ever copied, by C code.
+///
+/// # Invariants
+///
+/// `start` is valid for reads of `length` bytes while `'a` lasts.
+#[derive(Clone, Copy)]
+pub struct ForeignBytes<'a> {
+    start: *const u8,
+    length: usize,
+    _pages: PhantomData<&'a MappedPages>,
+}
+
+impl ForeignBytes<'_> {
+    /// Returns how many there are.
+    #[inline]
+    pub fn len(&self) -> usize {
+        self.length
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.length == 0
+    }
+
+    /// Splits off the first `count` bytes, or as many as there are.
+    #[inline]
+    pub(crate) fn take(&mut self, count: usize) -> Self {
+        let length = count.min(self.length);
+        let first = Self { length, ..*self };
+
+        // INVARIANT: What follows is inside the range too.
+        self.start = self.start.wrapping_add(length);
+        self.length -= length;
+        first
+    }
+
+    /// Copies all of them.
+    ///
+    /// # Safety
+    ///
+    /// `into` is valid for writes of as many bytes.
+    #[inline]
+    pub(crate) unsafe fn copy_to(&self, into: *mut u8) {
+        // SAFETY: By the type invariant, and the safety requirement. The peer may write at the
+        // same time, so the copy is made by C code.
+        unsafe { bindings::nc2_memcpy(into.cast(), self.start.cast(), self.length) }
+    }
+
+    /// Copies the first bytes into all of `into`.
     ///
     /// # Errors
     ///
-    /// `EINVAL` for a page or range that does not exist.
-    pub fn read(&self, page: usize, offset: usize, into: &mut [u8]) -> Result {
-        let end = offset.checked_add(into.len()).ok_or(EINVAL)?;
-        let page = *self.pages.get(page).ok_or(EINVAL)?;
+    /// `EINVAL` if there are fewer.
+    pub fn read(mut self, into: &mut [u8]) -> Result {
+        let first = self.take(into.len());
 
-        if end > PAGE_SIZE {
+        if first.length != into.len() {
             return Err(EINVAL);
         }
-        // SAFETY: The page is mapped and the range inside it. The peer may write at the same time,
-        // so the copy is made by C code.
-        unsafe {
-            bindings::nc2_memcpy(
-                into.as_mut_ptr().cast(),
-                bindings::nc2_page_address(page).byte_add(offset),
-                into.len(),
-            )
-        };
+        // SAFETY: `into` is as long.
+        unsafe { first.copy_to(into.as_mut_ptr()) };
         Ok(())
     }
 }
 
 impl Drop for MappedPages {
     fn drop(&mut self) {
-        for (page, handle) in self.pages.iter_mut().zip(self.handles.iter()) {
-            let mut operation: bindings::gnttab_unmap_grant_ref = pin_init::zeroed();
+        for (pages, handles) in self
+            .pages
+            .chunks_mut(UNMAP_BATCH)
+            .zip(self.handles.chunks(UNMAP_BATCH))
+        {
+            let mut operations: [bindings::gnttab_unmap_grant_ref; UNMAP_BATCH] =
+                pin_init::zeroed();
+            let mut count = 0;
 
-            // SAFETY: By the type invariant the page is mapped under the handle.
-            unsafe {
-                bindings::nc2_gnttab_set_unmap_op(
-                    &mut operation,
-                    bindings::nc2_page_address(*page),
-                    self.flags,
-                    *handle,
-                );
-                bindings::gnttab_unmap_refs(&mut operation, null_mut(), page, 1);
+            for ((page, handle), operation) in pages.iter().zip(handles).zip(operations.iter_mut())
+            {
+                // SAFETY: By the type invariant the page is mapped under the handle.
+                unsafe {
+                    bindings::nc2_gnttab_set_unmap_op(
+                        operation,
+                        bindings::nc2_page_address(*page),
+                        self.flags,
+                        *handle,
+                    )
+                };
+                count += 1;
             }
+            // SAFETY: There are as many operations and pages as `count` says.
+            unsafe {
+                bindings::gnttab_unmap_refs(
+                    operations.as_mut_ptr(),
+                    null_mut(),
+                    pages.as_mut_ptr(),
+                    count,
+                )
+            };
         }
         if let Ok(count) = i32::try_from(self.pages.len()) {
             // SAFETY: By the type invariant the pages are the allocator's; none is mapped now.

@@ -3,10 +3,14 @@
 //! Memory that a received packet is copied into, and becomes an sk_buff in place.
 
 use super::{
+    NapiContext,
     PagePool,
     Skb, //
 };
-use crate::bindings;
+use crate::{
+    bindings,
+    grant::ForeignBytes, //
+};
 use core::mem::size_of;
 use kernel::{
     page::PAGE_SIZE,
@@ -24,6 +28,9 @@ use netchannel2_core::{
 
 /// Bytes before the packet for headers that the stack may push (`NET_SKB_PAD`).
 const HEADROOM: usize = 64;
+
+/// The longest packet that [`ReceiveBuffer::linear`] takes: more would be a page and more.
+const LINEAR_MAX: u32 = 3072;
 
 /// Bytes of the packet that the first page holds: what headroom and `skb_shared_info` leave.
 const FIRST_PAGE_ROOM: usize =
@@ -43,10 +50,12 @@ const _: () = assert!(
 /// # Invariants
 ///
 /// - `skb` has `length` bytes on pages of its own; nobody else has seen it.
-/// - The first `filled` of them are written; they lie on the first page.
+/// - The first `linear` of them are the linear part, those behind are whole pages.
+/// - The first `filled` of them are written.
 pub struct ReceiveBuffer {
     skb: Skb,
     length: PacketLength,
+    linear: usize,
     filled: usize,
 }
 
@@ -93,8 +102,83 @@ impl ReceiveBuffer {
         Some(Self {
             skb,
             length,
+            linear,
             filled: 0,
         })
+    }
+
+    /// Takes memory for a packet of which no more is needed than it has bytes, or pages for a long
+    /// one; `None` if there is no memory.
+    #[inline]
+    pub fn compact(
+        napi: &NapiContext<'_>,
+        pool: &mut PagePool,
+        length: PacketLength,
+    ) -> Option<Self> {
+        let bytes = length.get();
+
+        if bytes > LINEAR_MAX {
+            return Self::new(pool, length);
+        }
+        // SAFETY: The context proves that the caller is this instance's poll function; the result
+        // is null or a new sk_buff that nothing else refers to.
+        let skb = unsafe { Skb::from_raw(bindings::napi_alloc_skb(napi.as_raw(), bytes)) }?;
+
+        // SAFETY: The sk_buff is empty and has that much tail room.
+        unsafe { bindings::skb_put(skb.as_raw(), bytes) };
+        // INVARIANT: The sk_buff is new and has as many bytes, all linear; none is written.
+        Some(Self {
+            skb,
+            length,
+            linear: bytes as usize,
+            filled: 0,
+        })
+    }
+
+    /// Copies `bytes` behind those that are written.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL` if they are more than are missing; then the buffer is of no use any more.
+    #[inline]
+    pub fn append(&mut self, mut bytes: ForeignBytes<'_>) -> Result {
+        while !bytes.is_empty() {
+            let (start, room) = self.next_place().ok_or(EINVAL)?;
+            let part = bytes.take(room);
+
+            // SAFETY: The place has room for as many bytes, and nobody else refers to it.
+            unsafe { part.copy_to(start) };
+            // INVARIANT: So many more are written.
+            self.filled += part.len();
+        }
+        Ok(())
+    }
+
+    /// Where the next byte goes, and how many have room there.
+    #[inline]
+    fn next_place(&self) -> Option<(*mut u8, usize)> {
+        let raw = self.skb.as_raw();
+
+        if self.filled < self.linear {
+            // SAFETY: By the type invariant the sk_buff is valid and its linear part as long.
+            let start = unsafe { (*raw).data };
+
+            return Some((start.wrapping_add(self.filled), self.linear - self.filled));
+        }
+        let (behind, rest) = (self.filled - self.linear, self.missing() as usize);
+        let (page, offset) = (behind / PAGE_SIZE, behind % PAGE_SIZE);
+
+        if rest == 0 {
+            return None;
+        }
+        // SAFETY: By the type invariant the bytes behind the linear part are on pages that are
+        // fragments of the sk_buff, of which this is one as bytes are missing.
+        let start = unsafe { bindings::nc2_skb_frag_address(raw, u32::try_from(page).ok()?) };
+
+        Some((
+            start.cast::<u8>().wrapping_add(offset),
+            rest.min(PAGE_SIZE - offset),
+        ))
     }
 
     /// Has `fill` write the packet's first bytes, as many as `prefix` says.
@@ -105,7 +189,7 @@ impl ReceiveBuffer {
     pub fn fill_prefix(&mut self, prefix: InlineLength, fill: impl FnOnce(&mut [u8])) -> Result {
         let count = usize::from(prefix.get());
 
-        if count > FIRST_PAGE_ROOM.min(self.length.get() as usize) {
+        if count > self.linear {
             return Err(EINVAL);
         }
         if count == 0 {
@@ -114,7 +198,7 @@ impl ReceiveBuffer {
         // SAFETY: The bytes are the first of the sk_buff's linear part, which nobody else refers
         // to; they are zeroed before a reference to them is made, so they are initialised.
         let bytes = unsafe {
-            let start = bindings::nc2_skb_data(self.skb.as_raw());
+            let start = (*self.skb.as_raw()).data;
 
             start.write_bytes(0, count);
             core::slice::from_raw_parts_mut(start, count)
@@ -156,6 +240,12 @@ impl ReceiveBuffer {
     /// Returns the packet, whose bytes must have been filled in.
     pub fn into_skb(self) -> Skb {
         self.skb
+    }
+
+    /// Returns the packet if [`Self::append`] has written all of it.
+    #[inline]
+    pub fn complete(self) -> Option<Skb> {
+        (self.missing() == 0).then_some(self.skb)
     }
 }
 

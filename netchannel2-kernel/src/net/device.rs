@@ -144,6 +144,7 @@ impl NetDevice {
         Ok(this)
     }
 
+    #[inline]
     pub(crate) fn as_raw(&self) -> *mut bindings::net_device {
         self.raw.as_ptr()
     }
@@ -194,6 +195,7 @@ impl NetDevice {
     }
 
     /// Whether the device is up.
+    #[inline]
     pub fn is_running(&self) -> bool {
         // SAFETY: The device is valid.
         unsafe { bindings::nc2_netif_running(self.as_raw()) }
@@ -206,24 +208,28 @@ impl NetDevice {
     }
 
     /// Counts a packet towards the stack.
+    #[inline]
     pub fn count_received(&self, length: Bytes) {
         // SAFETY: The device is valid and, being registered, has its per-CPU counters.
         unsafe { bindings::nc2_dstats_rx_add(self.as_raw(), length.get()) }
     }
 
     /// Counts a packet from the peer that was lost.
+    #[inline]
     pub fn count_receive_dropped(&self) {
         // SAFETY: As in `count_received`.
         unsafe { bindings::nc2_dstats_rx_dropped(self.as_raw()) }
     }
 
     /// Counts a packet from the stack.
+    #[inline]
     pub fn count_sent(&self, length: Bytes) {
         // SAFETY: As in `count_received`.
         unsafe { bindings::nc2_dstats_tx_add(self.as_raw(), length.get()) }
     }
 
     /// Counts a packet from the stack that was lost.
+    #[inline]
     pub fn count_send_dropped(&self) {
         // SAFETY: As in `count_received`.
         unsafe { bindings::nc2_dstats_tx_dropped(self.as_raw()) }

@@ -29,6 +29,7 @@ pub struct Budget(u32);
 
 impl Budget {
     /// Returns the number.
+    #[inline]
     pub const fn get(self) -> u32 {
         self.0
     }
@@ -117,6 +118,7 @@ impl<P: Poll> Napi<P> {
     }
 
     /// Has the instance polled soon; nothing happens while it is disabled or scheduled already.
+    #[inline]
     pub fn schedule(&self) {
         // SAFETY: By the type invariant the instance is added.
         unsafe { bindings::nc2_napi_schedule(self.raw.get()) };
@@ -178,11 +180,13 @@ pub struct NapiContext<'a> {
 }
 
 impl NapiContext<'_> {
+    #[inline]
     pub(crate) fn as_raw(&self) -> *mut bindings::napi_struct {
         self.raw
     }
 
     /// Hands a received packet to the stack, by way of GRO.
+    #[inline]
     pub fn receive(&self, skb: Skb) {
         // SAFETY: The context proves that this instance's poll runs; the call takes the packet.
         unsafe { bindings::nc2_napi_gro_receive(self.raw, skb.into_raw()) }
@@ -191,6 +195,7 @@ impl NapiContext<'_> {
     /// Ends polling until the instance is scheduled again.
     ///
     /// Returns whether polling has ended: if not, the stack polls on by itself.
+    #[inline]
     pub fn complete(&self, done: u32) -> Completed {
         let done = c_int::try_from(done).unwrap_or(c_int::MAX);
 
@@ -203,6 +208,7 @@ impl NapiContext<'_> {
     }
 
     /// Has the instance polled again.
+    #[inline]
     pub fn reschedule(&self) {
         // SAFETY: As in `receive`.
         unsafe { bindings::nc2_napi_schedule(self.raw) };

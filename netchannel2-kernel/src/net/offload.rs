@@ -11,21 +11,25 @@ use netchannel2_core::wire::Features;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Offloads(u64);
 
-const SG: u64 = 1 << bindings::NETIF_F_SG_BIT;
 const RX_CHECKSUM: u64 = 1 << bindings::NETIF_F_RXCSUM_BIT;
 const CHECKSUM: u64 =
     1 << bindings::NETIF_F_IP_CSUM_BIT | 1 << bindings::NETIF_F_IPV6_CSUM_BIT | RX_CHECKSUM;
 const TSO: u64 = 1 << bindings::NETIF_F_TSO_BIT;
 const TSO6: u64 = 1 << bindings::NETIF_F_TSO6_BIT;
+const UDP_GSO: u64 = 1 << bindings::NETIF_F_GSO_UDP_L4_BIT;
+
+/// In pieces of any shape: what receive offload puts together for forwarding comes as a list.
+const PIECES: u64 = 1 << bindings::NETIF_F_SG_BIT | 1 << bindings::NETIF_F_FRAGLIST_BIT;
 
 impl Offloads {
-    /// Features of the protocol that this driver has.
+    /// Features of the protocol that this driver has for them.
     pub const PROTOCOL: Features = Features::CSUM
         .union(Features::GSO_TCPV4)
-        .union(Features::GSO_TCPV6);
+        .union(Features::GSO_TCPV6)
+        .union(Features::GSO_UDP_L4);
 
     /// All that this driver can do.
-    pub const ALL: Self = Self(SG | CHECKSUM | TSO | TSO6);
+    pub const ALL: Self = Self(PIECES | CHECKSUM | TSO | TSO6 | UDP_GSO);
 
     /// What an administrator can switch: not what is said of received packets, which the peer
     /// decides.
@@ -41,9 +45,11 @@ impl Offloads {
         };
 
         Self(
-            SG | choose(Features::CSUM, CHECKSUM)
+            PIECES
+                | choose(Features::CSUM, CHECKSUM)
                 | choose(Features::GSO_TCPV4, TSO)
-                | choose(Features::GSO_TCPV6, TSO6),
+                | choose(Features::GSO_TCPV6, TSO6)
+                | choose(Features::GSO_UDP_L4, UDP_GSO),
         )
     }
 

@@ -44,6 +44,7 @@ impl PagePool {
     }
 
     /// Takes a page; `None` if there is no memory.
+    #[inline]
     pub(super) fn allocate(&mut self) -> Option<PoolPage> {
         // SAFETY: By the type invariant the pool lives; `&mut self` excludes other allocators.
         let page = NonNull::new(unsafe { bindings::nc2_page_pool_alloc(self.raw.as_ptr()) })?;
@@ -78,12 +79,14 @@ unsafe impl Send for PoolPage {}
 
 impl PoolPage {
     /// The start of the page's memory, which is this page's alone.
+    #[inline]
     pub(super) fn address(&self) -> *mut u8 {
         // SAFETY: By the type invariant the page is valid; pools without DMA serve lowmem pages.
         unsafe { bindings::nc2_page_address(self.page.as_ptr()) }.cast()
     }
 
     /// Gives the page to an sk_buff that is marked for recycling.
+    #[inline]
     pub(super) fn into_raw(self) -> *mut bindings::page {
         let page = self.page.as_ptr();
 

@@ -58,15 +58,27 @@ impl Skb {
     /// # Safety
     ///
     /// `raw` is null or an sk_buff that the caller owns.
+    #[inline]
     pub(crate) unsafe fn from_raw(raw: *mut bindings::sk_buff) -> Option<Self> {
         // INVARIANT: By the safety requirement.
         NonNull::new(raw).map(Self)
     }
 
+    #[inline]
     pub(crate) fn as_raw(&self) -> *mut bindings::sk_buff {
         self.0.as_ptr()
     }
 
+    /// What is shared with clones of the packet (`skb_shinfo()`).
+    #[inline]
+    fn shared_info(&self) -> *const bindings::skb_shared_info {
+        let raw = self.as_raw();
+
+        // SAFETY: By the type invariant. On 64-bit machines `end` is the offset of what is shared.
+        unsafe { (*raw).head.wrapping_add((*raw).end as usize).cast() }
+    }
+
+    #[inline]
     pub(crate) fn into_raw(self) -> *mut bindings::sk_buff {
         let raw = self.as_raw();
 
@@ -115,9 +127,10 @@ impl Skb {
     }
 
     /// Returns the packet's length.
+    #[inline]
     pub fn length(&self) -> Bytes {
         // SAFETY: By the type invariant.
-        Bytes::new(unsafe { bindings::nc2_skb_len(self.as_raw()) })
+        Bytes::new(unsafe { (*self.as_raw()).len })
     }
 
     /// Copies bytes from `from` on into the whole of `into`.
@@ -125,13 +138,27 @@ impl Skb {
     /// # Errors
     ///
     /// `EFAULT` if the packet is shorter.
+    #[inline]
     pub fn copy_bits(&self, from: Bytes, into: &mut [u8]) -> Result {
-        let (offset, length) = (i32::try_from(from.get())?, i32::try_from(into.len())?);
+        // SAFETY: `into` is valid for its length.
+        unsafe { self.copy_to(from, into.as_mut_ptr(), into.len()) }
+    }
 
-        // SAFETY: By the type invariant; `into` is valid for `length` bytes.
-        to_result(unsafe {
-            bindings::skb_copy_bits(self.as_raw(), offset, into.as_mut_ptr().cast(), length)
-        })
+    /// Copies `length` bytes from `from` on to memory that is not initialised, or not Rust's alone.
+    ///
+    /// # Errors
+    ///
+    /// `EFAULT` if the packet is shorter.
+    ///
+    /// # Safety
+    ///
+    /// `into` is valid for writes of `length` bytes.
+    #[inline]
+    pub(crate) unsafe fn copy_to(&self, from: Bytes, into: *mut u8, length: usize) -> Result {
+        let (offset, length) = (i32::try_from(from.get())?, i32::try_from(length)?);
+
+        // SAFETY: By the type invariant, and the safety requirement.
+        to_result(unsafe { bindings::skb_copy_bits(self.as_raw(), offset, into.cast(), length) })
     }
 
     /// Makes the packet one that may be kept for long: nobody waits for it, and its pages are the
@@ -153,13 +180,23 @@ impl Skb {
         Ok(())
     }
 
-    /// Iterates over the packet's bytes, page by page.
+    /// Whether further packets' bytes belong to this one, as receive offload puts them together.
+    pub fn is_list(&self) -> bool {
+        // SAFETY: By the type invariant.
+        unsafe { !(*self.shared_info()).frag_list.is_null() }
+    }
+
+    /// Iterates over the packet's own bytes, page by page: not over those of a list
+    /// ([`Self::is_list`]).
+    #[inline]
     pub fn pieces(&self) -> Pieces<'_> {
         // SAFETY: By the type invariant.
         let (start, length) = unsafe {
+            let raw = self.as_raw();
+
             (
-                bindings::nc2_skb_data(self.as_raw()).cast_const(),
-                bindings::nc2_skb_headlen(self.as_raw()),
+                (*raw).data.cast_const(),
+                (*raw).len.wrapping_sub((*raw).data_len),
             )
         };
 
@@ -178,36 +215,31 @@ impl Skb {
     ///
     /// `EOPNOTSUPP` for a kind of segmentation that the protocol does not have; the device does
     /// not offer any such to the stack.
+    #[inline]
     pub fn meta(&self) -> Result<PacketMeta> {
-        let raw = self.as_raw();
+        let (raw, info) = (self.as_raw(), self.shared_info());
         // SAFETY: By the type invariant, here and below.
-        let (size, kind) = unsafe {
-            (
-                bindings::nc2_skb_gso_size(raw),
-                bindings::nc2_skb_gso_type(raw),
-            )
-        };
+        let (size, kind) = unsafe { ((*info).gso_size, (*info).gso_type) };
         // SAFETY: As above.
-        let partial = unsafe { bindings::nc2_skb_checksum_is_partial(raw) };
-        let checksum = if partial {
-            // SAFETY: As above; start and offset are valid for partial checksums.
-            let (start, offset) = unsafe {
-                (
-                    bindings::nc2_skb_checksum_start(raw),
-                    bindings::nc2_skb_checksum_offset(raw),
-                )
-            };
-            Checksum::Partial {
-                start: u16::try_from(start)?,
-                offset: u16::try_from(offset)?,
+        let checksum = match u32::from(unsafe { bindings::nc2_skb_ip_summed(raw) }) {
+            bindings::CHECKSUM_PARTIAL => {
+                // SAFETY: As above; start and offset are valid for partial checksums.
+                let (start, offset) = unsafe {
+                    (
+                        bindings::nc2_skb_checksum_start(raw),
+                        bindings::nc2_skb_checksum_offset(raw),
+                    )
+                };
+
+                Checksum::Partial {
+                    start: u16::try_from(start)?,
+                    offset: u16::try_from(offset)?,
+                }
             }
-        // SAFETY: As above.
-        } else if unsafe { bindings::nc2_skb_checksum_is_verified(raw) } {
-            Checksum::Valid
-        } else {
-            Checksum::None
+            bindings::CHECKSUM_UNNECESSARY => Checksum::Valid,
+            _ => Checksum::None,
         };
-        let gso = match (u16::try_from(size)?, kind) {
+        let gso = match (size, kind) {
             (0, _) => None,
             (size, kind) if kind & SKB_GSO_TCPV4 != 0 => Some(Gso {
                 kind: GsoKind::TcpV4,
@@ -215,6 +247,10 @@ impl Skb {
             }),
             (size, kind) if kind & SKB_GSO_TCPV6 != 0 => Some(Gso {
                 kind: GsoKind::TcpV6,
+                size,
+            }),
+            (size, kind) if kind & SKB_GSO_UDP_L4 != 0 => Some(Gso {
+                kind: GsoKind::UdpL4,
                 size,
             }),
             _ => return Err(EOPNOTSUPP),
@@ -235,6 +271,7 @@ impl Skb {
     /// # Errors
     ///
     /// `EPROTO` if such a packet is neither TCP nor UDP, or cut off.
+    #[inline]
     pub fn receive_on(&mut self, device: &NetDevice, meta: &PacketMeta) -> Result {
         let raw = self.as_raw();
 
@@ -243,15 +280,15 @@ impl Skb {
             let protocol = bindings::eth_type_trans(raw, device.as_raw());
 
             bindings::nc2_skb_set_protocol(raw, protocol);
-            bindings::nc2_skb_reset_network_header(raw);
         }
         match meta.checksum {
             Checksum::None => {}
             // SAFETY: By the type invariant, here and below.
             Checksum::Valid => unsafe { bindings::nc2_skb_set_checksum_verified(raw) },
             Checksum::Partial { .. } => {
-                // SAFETY: As above; protocol and network header are set.
+                // SAFETY: As above; the protocol is set.
                 to_result(unsafe {
+                    bindings::nc2_skb_reset_network_header(raw);
                     bindings::nc2_skb_set_checksum_partial(raw);
                     bindings::skb_checksum_setup(raw, false)
                 })?;
@@ -270,10 +307,15 @@ impl Skb {
         Ok(())
     }
 
-    /// Frees the packet as one that was sent.
+    /// Frees the packet as one that was sent, where softirqs are off.
+    ///
+    /// NAPI keeps its head for the next packet that this CPU receives.
+    #[inline]
     pub fn consume(self) {
+        // Any budget but 0 says that softirqs are off; the kernel warns if they are not.
+        //
         // SAFETY: By the type invariant; ownership ends here.
-        unsafe { bindings::nc2_skb_consume(self.into_raw()) }
+        unsafe { bindings::napi_consume_skb(self.into_raw(), 1) }
     }
 }
 
@@ -342,7 +384,7 @@ impl<'a> Iterator for Pieces<'a> {
         while self.rest == 0 {
             // SAFETY: The packet is valid, and the fragment one that it has.
             unsafe {
-                if self.next >= bindings::nc2_skb_frag_count(raw) {
+                if self.next >= u32::from((*self.skb.shared_info()).nr_frags) {
                     return None;
                 }
                 // INVARIANT: The next fragment.
@@ -391,16 +433,17 @@ impl SkbList {
     }
 
     /// Appends `skb`.
+    #[inline]
     pub fn push(&mut self, skb: Skb) {
         let raw = skb.into_raw();
 
         // SAFETY: `raw` was owned by `skb`, `last` is owned by the list.
         unsafe {
-            bindings::nc2_skb_set_next(raw, core::ptr::null_mut());
+            set_next(raw, core::ptr::null_mut());
             if self.first.is_null() {
                 self.first = raw;
             } else {
-                bindings::nc2_skb_set_next(self.last, raw);
+                set_next(self.last, raw);
             }
         }
         // INVARIANT: `raw` is the new end of the chain.
@@ -408,6 +451,7 @@ impl SkbList {
     }
 
     /// Takes the first packet.
+    #[inline]
     pub fn pop(&mut self) -> Option<Skb> {
         let raw = self.first;
 
@@ -416,11 +460,22 @@ impl SkbList {
         }
         // SAFETY: By the type invariant `raw` is owned by the list, and from here by the caller.
         unsafe {
-            self.first = bindings::nc2_skb_next(raw);
-            bindings::nc2_skb_set_next(raw, core::ptr::null_mut());
+            self.first = (*raw).__bindgen_anon_1.__bindgen_anon_1.next;
+            set_next(raw, core::ptr::null_mut());
             Skb::from_raw(raw)
         }
     }
+}
+
+/// Links an sk_buff to the next one of a list.
+///
+/// # Safety
+///
+/// The caller owns `raw`.
+#[inline]
+unsafe fn set_next(raw: *mut bindings::sk_buff, next: *mut bindings::sk_buff) {
+    // SAFETY: By the safety requirement.
+    unsafe { (*raw).__bindgen_anon_1.__bindgen_anon_1.next = next }
 }
 
 impl Default for SkbList {

@@ -58,6 +58,10 @@ pub trait Driver: 'static {
         state: XenbusState,
     ) -> Afterwards;
 
+    /// Called before the domain is saved or migrated, which must hold no page of another one then;
+    /// it goes on as if nothing had been if that is called off.
+    fn suspend(device: &Device<Bound>, data: Pin<&Self::Data>);
+
     /// Called after the domain was restored or migrated, with all that Xen shared gone.
     ///
     /// # Errors
@@ -159,6 +163,7 @@ unsafe impl<T: Driver> RegistrationOps for Adapter<T> {
             (*raw).probe = Some(Self::probe_callback);
             (*raw).otherend_changed = Some(Self::otherend_changed_callback);
             (*raw).remove = Some(Self::remove_callback);
+            (*raw).suspend = Some(Self::suspend_callback);
             (*raw).resume = Some(Self::resume_callback);
             (*raw).uevent = Some(Self::uevent_callback);
         }
@@ -216,6 +221,16 @@ impl<T: Driver> Adapter<T> {
             // drops, is not used any more.
             Afterwards::HandOn(module) => unsafe { hand_on(&keep, module) },
         }
+    }
+
+    extern "C" fn suspend_callback(raw: *mut bindings::xenbus_device) -> c_int {
+        // SAFETY: xenbus suspends bound devices only, under the device lock.
+        let device = unsafe { &*raw.cast::<Device<BoundInternal>>() };
+        // SAFETY: As above.
+        let data = unsafe { device.as_ref().drvdata_borrow::<T::Data>() };
+
+        T::suspend(device, data);
+        0
     }
 
     extern "C" fn resume_callback(raw: *mut bindings::xenbus_device) -> c_int {

@@ -124,7 +124,7 @@ fn nothing_is_sent_before_the_peer_allows_it() {
 fn the_first_message_says_what_is_allowed_and_no_other_does() {
     let rings = rings();
     let mut receiver = Receiver::new(&rings[0], credit(1), Features::all());
-    let mut sender = Sender::new(&rings[0], credit(1), Features::all()).unwrap();
+    let mut sender = Sender::new(&rings[0], credit(1), Features::all());
     sender.on_set_max_packets(credit(9)).unwrap();
     assert_eq!(
         sender.on_set_max_packets(credit(9)),
@@ -139,7 +139,7 @@ fn the_first_message_says_what_is_allowed_and_no_other_does() {
 
     let rings = self::rings();
     let mut receiver = Receiver::new(&rings[0], credit(1), Features::all());
-    let mut sender = Sender::new(&rings[0], credit(1), Features::all()).unwrap();
+    let mut sender = Sender::new(&rings[0], credit(1), Features::all());
     sender.on_set_max_packets(credit(9)).unwrap();
     let _ = sender.publish().unwrap();
     assert!(matches!(receiver.next(), Ok(Some(Event::Ready(_)))));
@@ -154,7 +154,7 @@ fn the_first_message_says_what_is_allowed_and_no_other_does() {
 fn greedy(packets: u32, step: impl Fn(&mut Sender<&Memory>, u32)) -> Violation {
     let rings = rings();
     let mut receiver = Receiver::new(&rings[0], credit(packets), Features::all());
-    let mut sender = Sender::new(&rings[0], credit(1), Features::all()).unwrap();
+    let mut sender = Sender::new(&rings[0], credit(1), Features::all());
     sender.on_set_max_packets(credit(256)).unwrap();
     for round in 0..300 {
         step(&mut sender, round);
@@ -191,7 +191,7 @@ fn the_peer_keeps_its_credit() {
 fn bytes_are_limited_too() {
     let one = MaxPackets::new(PacketCount::MAX, Bytes::new(65_535)).unwrap();
     let rings = rings();
-    let mut sender = Sender::new(&rings[0], one, Features::all()).unwrap();
+    let mut sender = Sender::new(&rings[0], one, Features::all());
     sender.on_set_max_packets(one).unwrap();
     for _ in 0..43 {
         granted(&mut sender).unwrap();
@@ -226,7 +226,7 @@ fn a_packet_that_is_kept_is_found_out() {
 #[test]
 fn own_mistakes_are_not_sent() {
     let rings = rings();
-    let mut sender = Sender::new(&rings[0], credit(9), Features::empty()).unwrap();
+    let mut sender = Sender::new(&rings[0], credit(9), Features::empty());
     sender.on_set_max_packets(credit(9)).unwrap();
     let length = PacketLength::new(100).unwrap();
     let partial = |start| PacketMeta {

@@ -34,9 +34,11 @@ use netchannel2_core::{
     wire::{
         Features,
         FinishStatus,
+        Kind,
         MaxPackets,
         PacketCount,
         PacketMeta,
+        PoolAnswer,
         Way, //
     },
 };
@@ -83,10 +85,9 @@ impl Peer {
         };
         let credit = MaxPackets::of_any_length(PacketCount::clamped(CREDIT).ok_or("credit")?);
         let features = Features::from_bits_truncate(features);
-        let sender = Sender::new(ring(own), credit, features);
         let mut peer = Self {
             data: ring(own),
-            sender: sender.map_err(|error| format!("{error:?}"))?,
+            sender: Sender::new(ring(own), credit, features),
             receiver: Receiver::new(ring(other), credit, features),
             answers: VecDeque::new(),
         };
@@ -119,6 +120,21 @@ impl Peer {
             count += 1;
             match event {
                 Event::Ready(limit) => self.sender.on_set_max_packets(limit)?,
+                Event::PoolAdd(chunk) => {
+                    self.receiver.borrowed().refused(chunk);
+                    self.sender.queue_answer(chunk, PoolAnswer::Refused);
+                }
+                Event::PoolDrop(chunk) => {
+                    self.receiver.borrowed().dropped(chunk);
+                    self.sender.queue_answer(chunk, PoolAnswer::Dropped);
+                }
+                // It has no pool.
+                Event::PoolAnswer(chunk, _) => {
+                    return Err(Violation::PoolState {
+                        kind: Kind::PoolAnswer.to_wire(),
+                        chunk: chunk.get(),
+                    });
+                }
                 Event::Finish => {
                     for finish in self.receiver.finishes().iter() {
                         self.sender.on_finish(finish)?;
