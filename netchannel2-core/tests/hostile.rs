@@ -289,7 +289,11 @@ fn run(seed: u64, rate: u32, seen: &mut Seen) -> Result<(), Violation> {
             5 => {
                 while let Some(id) = owed.pop() {
                     assert!(receiver.finished(id, FinishStatus::Ok).is_ok());
-                    assert_eq!(sender.queue_finish(id, FinishStatus::Ok), Ok(()));
+                    if sender.queue_finish(id, FinishStatus::Ok).is_err() {
+                        // It has used the id again before it could see the FINISH: a driver ends
+                        // the channel.
+                        return Ok(());
+                    }
                 }
             }
             6 => {

@@ -161,6 +161,39 @@ impl<R: SharedRing> Sender<R> {
         self.begin(size).map(|_| ())
     }
 
+    /// Says whether any packet may be sent, whatever way it takes.
+    ///
+    /// # Errors
+    ///
+    /// Returns a [`Violation`] if the peer's index is wrong.
+    #[inline]
+    pub fn has_room(&mut self) -> Result<bool, Violation> {
+        let largest = PacketLength::LARGEST;
+        let has_credit = match &self.credit {
+            Some(credit) => credit.check(largest).is_ok(),
+            None => false,
+        };
+        // Enough even with the longest PAD before it.
+        let plenty = MessageSize::MAX
+            .bytes()
+            .saturating_add(MessageSize::MAX.bytes())
+            .saturating_add(self.reserve.0);
+        if has_credit && self.producer.free() >= plenty {
+            return Ok(true);
+        }
+        self.has_just_room()
+    }
+
+    #[cold]
+    fn has_just_room(&mut self) -> Result<bool, Violation> {
+        let (largest, inline) = (PacketLength::LARGEST, InlineLength::MAX);
+        match self.can_send(Way::Granted, largest, inline, MAX_FRAGMENTS.into()) {
+            Ok(()) => Ok(true),
+            Err(SendError::Violation(violation)) => Err(violation),
+            Err(_) => Ok(false),
+        }
+    }
+
     /// Sends a packet in its message; it needs no credit, and no FINISH comes for it.
     ///
     /// `fill` writes the bytes; what it leaves out is zero.

@@ -18,8 +18,7 @@ use crate::{
         InlineLength,
         RingIndex,
         RingOffset,
-        RingOrder,
-        ALIGNMENT, //
+        RingOrder, //
     },
     wire::{
         parse_pad,
@@ -31,6 +30,10 @@ use crate::{
         MAX_HEAD, //
     },
 };
+
+/// How many bytes of a message are copied before its size is looked at: the head of a packet with
+/// one fragment.
+const AHEAD: u16 = 40;
 
 /// Says whether a consumer that is about to sleep may do so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -281,8 +284,13 @@ impl<R: SharedRing> Consumer<R> {
         let at = self.consumed.offset(self.order);
         let to_end = at.to_end(self.order);
         // As both indices and the ring's size are multiples of 8, 8 bytes are there.
-        let mut first = [0; ALIGNMENT as usize];
-        self.ring.read(at, &mut first);
+        let ahead = usize::from(AHEAD)
+            .min(available.as_usize())
+            .min(to_end.as_usize());
+        if let Some(copy) = self.head.get_mut(..ahead) {
+            self.ring.read(at, copy);
+        }
+        let first: [u8; 8] = self.head.first_chunk().copied().unwrap_or_default();
         let [kind, _, low, high, ..] = first;
         let size = u16::from_le_bytes([low, high]);
         let kind = Kind::from_wire(kind)?;
@@ -300,12 +308,10 @@ impl<R: SharedRing> Consumer<R> {
             });
         }
         // Nothing of the head is read a second time: what was looked at is what is parsed.
-        let copy = self.head.get_mut(..head.as_usize()).unwrap_or_default();
-        if let Some((start, rest)) = copy.split_first_chunk_mut() {
-            *start = first;
+        if let Some(rest) = self.head.get_mut(ahead..head.as_usize()) {
             if !rest.is_empty() {
-                self.ring
-                    .read(at.forward(Bytes::new(length_of(&first))), rest);
+                let read = Bytes::new(u32::from(AHEAD));
+                self.ring.read(at.forward(read), rest);
             }
         }
         // INVARIANT: The message ends within `available` bytes, at a multiple of 8.

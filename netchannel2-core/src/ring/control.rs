@@ -58,6 +58,7 @@ const FRONTEND: u8 = 0;
 const BACKEND: u8 = 128;
 
 /// Locates `word` of the ring of the given direction.
+#[inline]
 pub const fn offset(direction: Direction, word: IndexWord) -> ControlOffset {
     let (producer, consumer) = match direction {
         Direction::Tx => (FRONTEND, BACKEND),

@@ -92,6 +92,15 @@ pub(super) struct ReceiveSide<P: Poll> {
     counters: PollCounters,
     /// Whether a poll has found anything since the last end of interrupt.
     found: bool,
+    /// As the last poll found it.
+    is_up: Up,
+}
+
+/// Whether the net device is up.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Up {
+    Yes,
+    No,
 }
 
 /// What polling counts beside the core's counters.
@@ -138,6 +147,7 @@ impl<P: Poll> ReceiveSide<P> {
             events: connection.events.clone(),
             counters: PollCounters::default(),
             found: false,
+            is_up: Up::No,
         })
     }
 
@@ -156,6 +166,11 @@ impl<P: Poll> ReceiveSide<P> {
         let mut packets = 0;
         let mut messages = 0u32;
         let most = budget.get().saturating_mul(MESSAGES_PER_PACKET);
+
+        self.is_up = match channel.device.is_running() {
+            true => Up::Yes,
+            false => Up::No,
+        };
         let taken = loop {
             if packets >= budget.get() {
                 break Ok(());
@@ -329,9 +344,15 @@ impl<P: Poll> ReceiveSide<P> {
             device.count_receive_dropped();
             return;
         };
-        let meta = self.receiver.packet().meta;
+        let meta = &self.receiver.packet().meta;
 
+        if self.batch.is_empty() {
+            pass_on(prepared(skb, meta, device), device, self.is_up, arrived);
+            return;
+        }
         // Behind what waits for its copy, to keep the order.
+        let meta = *meta;
+
         if let Err(arrival) = self.batch.add_ready(Arrival::Complete(skb, meta)) {
             self.copy(device, arrived);
             // There is room in an empty batch.
@@ -388,25 +409,14 @@ impl<P: Poll> ReceiveSide<P> {
 
     /// Copies what waits and passes on all that has arrived.
     fn copy(&mut self, device: &NetDevice, arrived: &mut SkbList) {
-        let (receiver, finished) = (&mut self.receiver, &mut self.finished);
+        let (receiver, finished, is_up) = (&mut self.receiver, &mut self.finished, self.is_up);
         let operations = self.batch.execute(|buffer, arrival, status| {
             let (id, skb, meta) = match arrival {
                 Arrival::Complete(skb, meta) => (None, Ok(skb), meta),
                 Arrival::Granted(id, meta) => (Some(id), built(buffer, status), meta),
             };
-            let status = match skb.and_then(|skb| prepared(skb, &meta, device)) {
-                Ok(skb) if device.is_running() => {
-                    device.count_received(skb.length());
-                    arrived.push(skb);
-                    FinishStatus::Ok
-                }
-                // Nobody listens: dropped without a word, as by a card that is down.
-                Ok(_) => FinishStatus::Ok,
-                Err(status) => {
-                    device.count_receive_dropped();
-                    status
-                }
-            };
+            let skb = skb.and_then(|skb| prepared(skb, &meta, device));
+            let status = pass_on(skb, device, is_up, arrived);
 
             if let Some(id) = id {
                 // The id was entered when the packet came, and there is a place for each.
@@ -477,7 +487,31 @@ fn built(buffer: Option<ReceiveBuffer>, status: CopyStatus) -> Result<Skb, Finis
         .ok_or(FinishStatus::NoMemory)
 }
 
+/// Hands a packet to those that go to the stack, or counts what became of it.
+#[inline]
+fn pass_on(
+    skb: Result<Skb, FinishStatus>,
+    device: &NetDevice,
+    is_up: Up,
+    arrived: &mut SkbList,
+) -> FinishStatus {
+    match (skb, is_up) {
+        (Ok(skb), Up::Yes) => {
+            device.count_received(skb.length());
+            arrived.push(skb);
+            FinishStatus::Ok
+        }
+        // Nobody listens: dropped without a word, as by a card that is down.
+        (Ok(_), Up::No) => FinishStatus::Ok,
+        (Err(status), _) => {
+            device.count_receive_dropped();
+            status
+        }
+    }
+}
+
 /// Makes a packet ready for the stack.
+#[inline]
 fn prepared(mut skb: Skb, meta: &PacketMeta, device: &NetDevice) -> Result<Skb, FinishStatus> {
     skb.receive_on(device, meta)
         .map_err(|_| FinishStatus::BadPacket)?;

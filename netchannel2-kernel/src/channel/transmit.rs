@@ -473,17 +473,7 @@ impl<P: Poll> SendSide<P> {
         if !self.lender.has_room() {
             return Ok(false);
         }
-        // The largest message there is, and the largest packet for the credit.
-        match self.sender.can_send(
-            Way::Granted,
-            PacketLength::LARGEST,
-            InlineLength::MAX,
-            MAX_FRAGMENTS.into(),
-        ) {
-            Ok(()) => Ok(true),
-            Err(SendError::Violation(violation)) => Err(violation),
-            Err(_) => Ok(false),
-        }
+        self.sender.has_room()
     }
 
     /// Stops the queue until the peer has made room.

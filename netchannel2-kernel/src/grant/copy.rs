@@ -59,6 +59,12 @@ impl<T> CopyBatch<T> {
         })
     }
 
+    /// Whether nothing waits.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.packets.is_empty()
+    }
+
     /// Whether a packet with these fragments fits for sure.
     pub fn has_room(&self, fragments: &[Fragment], buffer: &ReceiveBuffer) -> bool {
         // Every boundary on either side splits an operation at most once.
