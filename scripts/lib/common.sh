@@ -2,6 +2,8 @@
 # shellcheck shell=bash
 set -euo pipefail
 
+# An ordinary user's PATH lacks what only root of the namespace uses, as chroot.
+PATH=$PATH:/usr/sbin:/sbin
 SCRIPTS=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 REPO=$(dirname "$SCRIPTS")
 CACHE=${NETCHANNEL2_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/netchannel2}
