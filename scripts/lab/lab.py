@@ -13,9 +13,12 @@ class Skip(Exception):
 
 
 class Lab:
-    """One booted machine, and which kind of vif the scenarios are to use: "ours" or "stock"."""
+    """One booted machine, and which kind of vif the scenarios are to use: "ours" or "stock".
 
-    def __init__(self, folder, kind, dom0_options="", dom0_cpus=1):
+    `make_machine` is called as `Machine` is, for a machine with further devices.
+    """
+
+    def __init__(self, folder, kind, dom0_options="", dom0_cpus=1, make_machine=Machine):
         self.kind = kind
         self.dom0_options = dom0_options
         self.script = "vif-netchannel2" if kind == "ours" else "vif-bridge"
@@ -23,7 +26,7 @@ class Lab:
         self.back = BACK if kind == "ours" else STOCK_BACK
         # What ethtool -i calls them: both stock drivers say "vif".
         self.front_name, self.back_name = ("vif", "vif") if kind == "stock" else (FRONT, BACK)
-        self.machine = Machine(folder, dom0_options, dom0_cpus=dom0_cpus)
+        self.machine = make_machine(folder, dom0_options, dom0_cpus=dom0_cpus)
         self.record = []
         # Patterns of log lines that the running scenario provokes.
         self.expected = []

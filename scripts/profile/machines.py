@@ -1,8 +1,8 @@
 """The machines that are profiled: native Linux, and Xen with dom0 and guests, each with a card and the plugin."""
 import base64
+import functools
 import gzip
 import pathlib
-from unittest import mock
 
 import hosts
 import image
@@ -186,13 +186,9 @@ class Xen(Profiled):
     def __init__(self, folder, configurations, cache=False):
         super().__init__(folder, cache)
         options = [*self.counter.qemu_options(), *self.world.qemu_options(DOM0_CARD), *tcp_options(DOM0_TCP_CARD)]
-
-        def with_cards(place, dom0_options, **_):
-            return Machine(place, dom0_options, qemu_options=options, dom0_cpus=1)
-
-        # Lab makes its machine itself. Configurations of one boot agree in their options.
-        with mock.patch.object(lab, "Machine", with_cards):
-            self.lab = lab.Lab(folder, "ours", configurations[0].dom0_options)
+        # Configurations of one boot agree in their options.
+        self.lab = lab.Lab(folder, "ours", configurations[0].dom0_options,
+                           make_machine=functools.partial(Machine, qemu_options=options))
         self.machine = self.lab.machine
         self.cards_host = self.lab.dom0
         self.vifs = {configuration.net: configuration.script for configuration in configurations}
