@@ -12,6 +12,8 @@ ROUTINE(_start)
     rep stosq
     call copy_words
     MARKER(3)
+    /* For a probe: bytes where the second argument of a C function is. */
+    movl $BYTES, %esi
     call copy_words
     MARKER(4)
     EXIT

@@ -8,6 +8,9 @@
 ROUTINE(_start)
     call spin
     MARKER(1)
+    /* For a probe: a kind and a number where the first and third arguments of a C function are. */
+    movl $5, %edi
+    movl $3, %edx
     call spin
     MARKER(2)
     EXIT

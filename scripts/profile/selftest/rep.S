@@ -11,6 +11,8 @@ ROUTINE(_start)
     rep stosb
     call copy_string
     MARKER(5)
+    /* For a probe: bytes where the third argument of a C function is. */
+    movl $BYTES, %edx
     call copy_string
     MARKER(6)
     EXIT
