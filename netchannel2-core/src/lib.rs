@@ -19,6 +19,7 @@
 //! * [`queue`] joins these to the two halves of a queue, [`queue::Sender`] and [`queue::Receiver`].
 //! * [`segment`] chooses which way a packet's bytes travel.
 //! * [`handshake`] covers xenstore keys, negotiation and the device's states.
+//! * [`moderation`] decides when an event is raised.
 //! * [`knobs`] checks what an administrator sets.
 //! * [`stats`] counts.
 //!
@@ -45,6 +46,7 @@ pub mod grant;
 pub mod handshake;
 pub mod knobs;
 pub mod pool;
+pub mod moderation;
 pub mod queue;
 pub mod ring;
 pub mod segment;

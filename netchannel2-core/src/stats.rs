@@ -3,6 +3,7 @@
 //! Counters of a queue, for `ethtool -S` and the like.
 
 use crate::{
+    moderation::Cause,
     ring::Notify,
     units::PacketLength,
     wire::{
@@ -25,6 +26,9 @@ macro_rules! counters {
             /// The counters' names, in the order of [`Self::values`].
             pub const NAMES: [&'static str; [$(stringify!($field)),*].len()] =
                 [$(stringify!($field)),*];
+
+            /// Nothing counted.
+            pub const NONE: Self = Self { $($field: 0,)* };
 
             /// The names with the prefix that tells the sets of one queue apart.
             pub const LABELS: [&'static str; Self::NAMES.len()] =
@@ -68,8 +72,8 @@ counters! {
         finishes,
         /// Messages that those FINISHes took.
         finish_messages,
-        /// Publications of messages that raised an event.
-        events_sent,
+        /// Publications of messages that reached the peer's event index.
+        events_wanted,
         /// Publications of messages that did not.
         events_suppressed,
         /// Waits for space in the ring.
@@ -104,8 +108,8 @@ counters! {
         finishes,
         /// Messages that those FINISHes took.
         finish_messages,
-        /// Publications of space that raised an event.
-        events_sent,
+        /// Publications of space that reached the peer's event index.
+        events_wanted,
         /// Publications of space that did not.
         events_suppressed,
         /// Packets that this side could not copy.
@@ -117,7 +121,69 @@ counters! {
     }
 }
 
+counters! {
+    /// What the side that raises events counts.
+    EventCounters as "event_" {
+        /// Events that could not wait.
+        immediate,
+        /// Events with as many frames as they may wait for.
+        frames_reached,
+        /// Events that had waited as long as they may.
+        time_reached,
+        /// Events at the end of a batch.
+        batch_end,
+        /// Events that tell of ring space, or before waiting for the peer.
+        room,
+        /// Events that were not raised, as the peer had moved on by itself.
+        overtaken,
+    }
+}
+
+impl EventCounters {
+    /// Counts an event.
+    pub(crate) fn count(&mut self, cause: Cause) {
+        let counter = match cause {
+            Cause::Immediate => &mut self.immediate,
+            Cause::Frames => &mut self.frames_reached,
+            Cause::Time => &mut self.time_reached,
+            Cause::BatchEnd => &mut self.batch_end,
+            Cause::Room => &mut self.room,
+        };
+        add(counter, 1);
+    }
+
+    /// Counts an event that was not raised.
+    pub(crate) fn count_overtaken(&mut self) {
+        add(&mut self.overtaken, 1);
+    }
+
+    /// Returns how many events were raised.
+    pub fn raised(&self) -> u64 {
+        [
+            self.immediate,
+            self.frames_reached,
+            self.time_reached,
+            self.batch_end,
+            self.room,
+        ]
+        .into_iter()
+        .fold(0, u64::wrapping_add)
+    }
+}
+
 impl SendCounters {
+    /// Returns how many packets were sent, whichever way.
+    #[inline]
+    pub fn packets(&self) -> u64 {
+        self.inline_packets.wrapping_add(self.granted_packets)
+    }
+
+    /// Returns how many bytes those packets had.
+    #[inline]
+    pub fn bytes(&self) -> u64 {
+        self.inline_bytes.wrapping_add(self.granted_bytes)
+    }
+
     /// Counts a packet that was sent.
     #[inline]
     pub(crate) fn packet(&mut self, way: Way, length: PacketLength) {
@@ -151,7 +217,7 @@ impl SendCounters {
     #[inline]
     pub(crate) fn published(&mut self, notify: Notify) {
         match notify {
-            Notify::Needed => add(&mut self.events_sent, 1),
+            Notify::Needed => add(&mut self.events_wanted, 1),
             Notify::NotNeeded => add(&mut self.events_suppressed, 1),
         }
     }
@@ -201,7 +267,7 @@ impl ReceiveCounters {
     #[inline]
     pub(crate) fn published(&mut self, notify: Notify) {
         match notify {
-            Notify::Needed => add(&mut self.events_sent, 1),
+            Notify::Needed => add(&mut self.events_wanted, 1),
             Notify::NotNeeded => add(&mut self.events_suppressed, 1),
         }
     }

@@ -209,6 +209,25 @@ impl<R: SharedRing> Producer<R> {
         Ok(self.consumed == self.produced)
     }
 
+    /// Returns how far the peer may see.
+    #[inline]
+    pub const fn published(&self) -> RingIndex {
+        self.published
+    }
+
+    /// Says whether the peer has consumed more than what lies before `index`.
+    ///
+    /// If it has and had asked for an event there, then it was awake since, and asks again, and
+    /// looks again, before it sleeps.
+    ///
+    /// # Errors
+    ///
+    /// Returns a [`Violation`] if the peer's index is wrong.
+    pub fn is_consumed_beyond(&mut self, index: RingIndex) -> Result<bool, Violation> {
+        self.refresh()?;
+        Ok(self.published.distance(self.consumed) < self.published.distance(index))
+    }
+
     /// Returns how many bytes are free, as far as this end knows.
     pub fn free(&self) -> Bytes {
         self.order

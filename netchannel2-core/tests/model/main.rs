@@ -19,6 +19,7 @@ mod copy;
 mod credit;
 mod handshake;
 mod pool;
+mod moderation;
 mod queue;
 mod ring;
 mod slots;
