@@ -14,5 +14,8 @@ pub use self::{
         Excerpt,
         HandshakeError, //
     },
-    violation::Violation, //
+    violation::{
+        ModerationField,
+        Violation, //
+    },
 };

@@ -10,10 +10,12 @@
 //! |---|---|
 //! | [`Event::Ready`] | [`Sender::on_set_max_packets`] |
 //! | [`Event::Finish`] | [`Sender::on_finish`] for each entry |
+//! | [`Event::SetModeration`] | [`Sender::set_moderation`], if there is something to answer |
 //! | [`Event::Packet`] with an id | later [`Receiver::finished`], then [`Sender::queue_finish`] |
 
 mod finishes;
 mod inline;
+mod moderation;
 mod receiver;
 mod sender;
 

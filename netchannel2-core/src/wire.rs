@@ -13,6 +13,7 @@ mod fragments;
 mod header;
 mod message;
 mod metadata;
+mod moderation;
 mod packet;
 mod pool;
 
@@ -62,6 +63,12 @@ pub use self::{
         Hash,
         HashKind,
         PacketMeta, //
+    },
+    moderation::{
+        Purpose,
+        RawSetModeration,
+        SetModeration,
+        WishNumber, //
     },
     packet::{
         Packet,

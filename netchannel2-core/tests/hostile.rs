@@ -24,6 +24,7 @@ use netchannel2_core::{
         Fragment,
         GrantRef, //
     },
+    moderation::Settings,
     pool::{
         ChunkCount,
         ChunkIndex,
@@ -34,6 +35,7 @@ use netchannel2_core::{
     },
     queue::{
         Event,
+        FinishError,
         Receiver,
         SendError,
         Sender, //
@@ -63,6 +65,9 @@ use netchannel2_core::{
         PacketMeta,
         PoolAdd,
         PoolAnswer, //
+        Purpose,
+        SetModeration,
+        WishNumber, //
     },
 };
 
@@ -215,6 +220,7 @@ struct Seen {
     packets: u32,
     finishes: u32,
     chunks: u32,
+    moderations: u32,
     violations: u32,
 }
 
@@ -265,6 +271,7 @@ fn run(seed: u64, rate: u32, seen: &mut Seen) -> Result<(), Violation> {
                             seen.finishes += 1;
                         }
                     }
+                    Some(Event::SetModeration) => seen.moderations += 1,
                     Some(Event::Packet(mut inline)) => {
                         seen.packets += 1;
                         let mut bytes = vec![0; inline.len().as_usize()];
@@ -289,11 +296,10 @@ fn run(seed: u64, rate: u32, seen: &mut Seen) -> Result<(), Violation> {
             5 => {
                 while let Some(id) = owed.pop() {
                     assert!(receiver.finished(id, FinishStatus::Ok).is_ok());
-                    if sender.queue_finish(id, FinishStatus::Ok).is_err() {
-                        // It has used the id again before it could see the FINISH: a driver ends
-                        // the channel.
-                        return Ok(());
-                    }
+                    // Used again before the peer could see its FINISH, for which there was no space.
+                    sender
+                        .queue_finish(id, FinishStatus::Ok)
+                        .map_err(|FinishError::Duplicate(id)| Violation::DuplicateId(id))?;
                 }
             }
             6 => {
@@ -310,6 +316,11 @@ fn run(seed: u64, rate: u32, seen: &mut Seen) -> Result<(), Violation> {
                 if random.one_in(8) {
                     let chunk = ChunkIndex::new(random.below(3).to_le_bytes()[0]);
                     let _ = chunk.map(|chunk| peer_sender.send_pool_add(add(chunk)));
+                    peer_sender.set_moderation(SetModeration {
+                        purpose: Purpose::Wish,
+                        number: WishNumber::default(),
+                        settings: Settings::IMMEDIATE,
+                    });
                 }
                 for id in peer_owes.drain(..) {
                     let _ = peer_receiver.finished(id, FinishStatus::Ok);
@@ -347,6 +358,7 @@ fn a_peer_gets_nothing_but_violations() {
     // Neither did every run end at once, nor did the peer keep quiet.
     assert!(seen.packets > 3000, "{seen:?}");
     assert!(seen.finishes > 1000, "{seen:?}");
+    assert!(seen.moderations > 1000, "{seen:?}");
     assert!(seen.violations > 1000, "{seen:?}");
 }
 

@@ -10,6 +10,7 @@ import time
 
 import store as keys
 from channel import POOL_PAGES
+from protocol import FEATURES_KNOWN
 from side import CONNECT_LIMIT, Setup, Side
 from store import CLOSED, CLOSING, CONNECTED, INIT_WAIT, INITIALISED, INITIALISING, UNKNOWN
 
@@ -77,7 +78,7 @@ class Backend(Side):
             keys.MIN_VERSION: 1,
             keys.MAX_QUEUES: 1,
             keys.MAX_RING_ORDER: self.options.order,
-            keys.FEATURES: "0x1f",
+            keys.FEATURES: f"{FEATURES_KNOWN:#x}",
         }
 
     def publish(self, keys):

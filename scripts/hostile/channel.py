@@ -109,6 +109,14 @@ class Channel:
         self.out.publish()
         self.wires.notify()
 
+    def try_put(self, message):
+        """Sends a message as it is, or returns False if there is no space for it."""
+        try:
+            self.out.put(message)
+        except Full:
+            return False
+        return True
+
     def send(self, frame):
         """Sends a frame, inline if it is short and granted if not; False if there is no room for it."""
         try:

@@ -3,17 +3,23 @@
 
 import struct
 
+import store as keys
 from lies import CLOSES, HARMLESS, add, lie
 from protocol import (
+    FEATURE_MODERATION,
     FINISH,
+    MAX_FRAMES,
     MAX_MESSAGE,
+    MAX_USECS,
     MIN_CREDIT_BYTES,
+    MODERATION_IN_FORCE,
     PACKET,
     STATUS_OK,
     finish,
     packet,
     pad,
     set_max_packets,
+    set_moderation,
 )
 
 PLENTY = 64 * MIN_CREDIT_BYTES
@@ -91,7 +97,7 @@ for _size in (MAX_MESSAGE + 8, 65528):
              f"a message says that it has {_size} bytes")
 _message("size-beyond-produced", lambda c: packet(bytes(1000)), "message.size is 1032: only 64 bytes are produced",
          "a message is longer than what is produced", step=64)
-for _kind in (0, 4, 128, 254):
+for _kind in (0, 200, 254):
     _message(f"type-{_kind}", lambda c, kind=_kind: _header(kind, 16) + bytes(8), f"message.type is {_kind}: unknown",
              f"a message has type {_kind}")
 
@@ -167,3 +173,68 @@ _finish("flags", lambda c: finish([(0, STATUS_OK)], flags=1), "message.flags is 
 _finish("size-8", lambda c: _header(FINISH, 8), "finish.count is 0", "a FINISH is a header alone")
 _message("packet-size-8", lambda c: _header(PACKET, 8), "message.size is 8: its contents take 32 bytes",
          "a packet is a header alone")
+
+
+# SET_MODERATION.
+
+
+def _moderation(name, log, about, **lies):
+    def run(channel, _side):
+        channel.raw(set_moderation(**lies) + bytes(max(0, lies.get("size", 24) - 24)))
+
+    add(f"moderation-{name}", about, CLOSES, log, run=run, needs=FEATURE_MODERATION)
+
+
+for _field, _values, _bounds in (
+    ("packet_usecs", (MAX_USECS + 1, 0xFFFFFFFF), f"0..={MAX_USECS}"),
+    ("completion_usecs", (MAX_USECS + 1, 0x80000000), f"0..={MAX_USECS}"),
+    ("packet_frames", (0, MAX_FRAMES + 1, 0xFFFFFFFF), f"1..={MAX_FRAMES}"),
+    ("completion_frames", (0, MAX_FRAMES + 1), f"1..={MAX_FRAMES}"),
+):
+    for _value in _values:
+        _moderation(f"{_field.replace('_', '-')}-{_value}", f"set_moderation.{_field} is {_value}: not in {_bounds}",
+                    f"SET_MODERATION has {_field} {_value}", **{_field: _value})
+_moderation("purpose", "set_moderation.purpose is 2: unknown", "SET_MODERATION has an unknown purpose", purpose=2)
+_moderation("adaptive", "set_moderation.adaptive is 0x84: not all known", "SET_MODERATION has unknown adaptive bits",
+            adaptive=0x84)
+_moderation("flags", "message.flags is 0x1: not all known", "SET_MODERATION has a flag", flags=1)
+_moderation("size-32", "message.size is 32: its contents take 24 bytes", "SET_MODERATION is 32 bytes long", size=32)
+_moderation("size-16", "message.size is 16: its contents take 24 bytes", "SET_MODERATION is 16 bytes long", size=16)
+_first("moderation-first", lambda c: set_moderation(), "message.type is 4: SET_MAX_PACKETS must come first",
+       "the first message is a SET_MODERATION")
+
+
+def _without_moderation(values, _side):
+    values[keys.FEATURES] = f"{int(values[keys.FEATURES], 16) & ~FEATURE_MODERATION:#x}"
+
+
+add("moderation-not-negotiated", "a SET_MODERATION comes that was not negotiated", CLOSES, "message.type is 4: unknown",
+    keys=_without_moderation, run=lambda channel, _side: channel.raw(set_moderation()))
+
+
+@lie("moderation-longest", HARMLESS, needs=FEATURE_MODERATION)
+def moderation_longest(channel, _side):
+    """Events are to wait as long as they may: a peer that slows itself down."""
+    channel.raw(set_moderation(packet_usecs=MAX_USECS, packet_frames=MAX_FRAMES, completion_usecs=MAX_USECS,
+                               completion_frames=MAX_FRAMES))
+
+
+@lie("moderation-flood", HARMLESS, needs=FEATURE_MODERATION)
+def moderation_flood(channel, _side):
+    """Wishes come in thousands, each different from the last."""
+    sent = 0
+    for number in range(3000):
+        message = set_moderation(number=number, packet_usecs=number, packet_frames=1 + number % MAX_FRAMES,
+                                 adaptive=number % 4)
+        if not channel.run(5, lambda message=message: channel.try_put(message)):
+            break
+        sent += 1
+    channel.run(0.1)
+    return f"{sent} wishes"
+
+
+@lie("moderation-unasked", HARMLESS, needs=FEATURE_MODERATION)
+def moderation_unasked(channel, _side):
+    """Answers come to wishes that nobody had."""
+    for number in (0, 1, 777, 65535):
+        channel.raw(set_moderation(purpose=MODERATION_IN_FORCE, number=number, packet_usecs=9999, packet_frames=77))

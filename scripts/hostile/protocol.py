@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 PAGE = 4096
 ALIGNMENT = 8
 
-SET_MAX_PACKETS, PACKET, FINISH, PAD = 1, 2, 3, 255
+SET_MAX_PACKETS, PACKET, FINISH, SET_MODERATION, PAD = 1, 2, 3, 4, 255
 
 HEADER_SIZE = 8
 PACKET_HEAD = 32
@@ -34,7 +34,11 @@ GSO_TCPV4, GSO_TCPV6, GSO_UDP_L4 = 1, 2, 3
 HASH_L3, HASH_L4 = 1, 2
 
 FEATURE_CSUM, FEATURE_GSO_TCPV4, FEATURE_GSO_TCPV6, FEATURE_GSO_UDP_L4, FEATURE_HASH = (1 << bit for bit in range(5))
-FEATURES_KNOWN = 0x1F
+FEATURE_MODERATION = 1 << 5
+FEATURES_KNOWN = 0x3F
+
+MODERATION_WISH, MODERATION_IN_FORCE = 0, 1
+MAX_USECS, MAX_FRAMES = 10000, 128
 
 STATUS_OK, STATUS_COPY_FAILED, STATUS_NO_MEMORY, STATUS_BAD_PACKET = 0, 1, 2, 3
 
@@ -64,6 +68,23 @@ def set_max_packets(packets, octets, **lies):
         packets,
         octets,
         lies.get("reserved", 0),
+    )
+
+
+def set_moderation(**lies):
+    """Builds SET_MODERATION that wishes for every event at once. Lies: every field, by the protocol's name."""
+    return struct.pack(
+        "<BBHBBHIIII",
+        lies.get("kind", SET_MODERATION),
+        lies.get("flags", 0),
+        lies.get("size", 24),
+        lies.get("purpose", MODERATION_WISH),
+        lies.get("adaptive", 0),
+        lies.get("number", 0),
+        lies.get("packet_usecs", 0),
+        lies.get("packet_frames", 1),
+        lies.get("completion_usecs", 0),
+        lies.get("completion_frames", 1),
     )
 
 
@@ -141,6 +162,10 @@ class Message:
     csum_offset: int = 0
     max_packets: int = 0
     max_bytes: int = 0
+    purpose: int = 0
+    number: int = 0
+    # packet_usecs, packet_frames, completion_usecs, completion_frames
+    moderation: tuple = ()
     entries: list = field(default_factory=list)
 
 
@@ -156,6 +181,9 @@ def parse(octets):
     message = Message(kind=kind, size=size, flags=flags)
     if kind == SET_MAX_PACKETS and size == 16:
         message.max_packets, message.max_bytes = struct.unpack_from("<II", octets, 4)
+    elif kind == SET_MODERATION and size == 24:
+        message.purpose, _, message.number, *values = struct.unpack_from("<BBHIIII", octets, 4)
+        message.moderation = tuple(values)
     elif kind == FINISH:
         (count,) = struct.unpack_from("<H", octets, 4)
         if rounded(HEADER_SIZE + 4 * count) != size:

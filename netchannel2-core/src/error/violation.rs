@@ -5,6 +5,7 @@
 use core::fmt;
 
 use crate::{
+    moderation::OutOfRange,
     pool::{
         PoolSlot,
         MAX_CHUNKS,
@@ -250,6 +251,41 @@ pub enum Violation {
     },
     /// A packet names a slot whose chunk is not mapped.
     PoolSlot(PoolSlot),
+    /// SET_MODERATION is neither a wish nor an answer.
+    ModerationPurpose(u8),
+    /// SET_MODERATION has unknown bits in its adaptive field.
+    ModerationAdaptive(u8),
+    /// SET_MODERATION has a value out of bounds.
+    Moderation {
+        /// The field.
+        field: ModerationField,
+        /// Its value and bounds.
+        range: OutOfRange,
+    },
+}
+
+/// A field of SET_MODERATION.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ModerationField {
+    /// `packet_usecs`
+    PacketUsecs,
+    /// `packet_frames`
+    PacketFrames,
+    /// `completion_usecs`
+    CompletionUsecs,
+    /// `completion_frames`
+    CompletionFrames,
+}
+
+impl fmt::Display for ModerationField {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::PacketUsecs => "packet_usecs",
+            Self::PacketFrames => "packet_frames",
+            Self::CompletionUsecs => "completion_usecs",
+            Self::CompletionFrames => "completion_frames",
+        })
+    }
 }
 
 impl fmt::Display for Violation {
@@ -442,6 +478,13 @@ impl fmt::Display for Violation {
                 "packet.fragment.slot is {slot}: chunk {} is not mapped",
                 slot.chunk()
             ),
+            Self::ModerationPurpose(purpose) => {
+                write!(f, "set_moderation.purpose is {purpose}: unknown")
+            }
+            Self::ModerationAdaptive(bits) => {
+                write!(f, "set_moderation.adaptive is {bits:#x}: not all known")
+            }
+            Self::Moderation { field, range } => write!(f, "set_moderation.{field} is {range}"),
         }
     }
 }

@@ -33,6 +33,7 @@ use crate::{
         Packet,
         PoolAdd,
         PoolAnswer,
+        SetModeration,
         Way,
         MAX_OUTSTANDING, //
     },
@@ -57,6 +58,8 @@ pub enum Event {
     PoolDrop(ChunkIndex),
     /// It says what became of a chunk of this side's pool, for [`crate::pool::OwnPool::on_answer`].
     PoolAnswer(ChunkIndex, PoolAnswer),
+    /// It says how long events may wait, [`Receiver::moderation`].
+    SetModeration,
 }
 
 /// The receiving half of a queue.
@@ -78,6 +81,7 @@ pub struct Receiver<R> {
     finishes: FinishBatch,
     pool_add: Option<PoolAdd>,
     borrowed: Borrowed,
+    moderation: Option<SetModeration>,
     counters: ReceiveCounters,
 }
 
@@ -96,6 +100,7 @@ impl<R: SharedRing> Receiver<R> {
             finishes: FinishBatch::new(),
             pool_add: None,
             borrowed: Borrowed::new(),
+            moderation: None,
             counters: ReceiveCounters::default(),
         }
     }
@@ -137,6 +142,11 @@ impl<R: SharedRing> Receiver<R> {
                 self.is_ready = true;
                 Ok(Some(Event::Ready(limit)))
             }
+            Kind::SetModeration => {
+                let negotiated = self.consumer.negotiated();
+                self.moderation = Some(SetModeration::parse_negotiated(head, negotiated)?);
+                Ok(Some(Event::SetModeration))
+            }
             // The consumer keeps PADs to itself.
             _ => match Message::parse(head, self.consumer.negotiated())? {
                 Message::PoolAdd(add) => {
@@ -172,6 +182,11 @@ impl<R: SharedRing> Receiver<R> {
     /// Returns what the last [`Event::Finish`] gave back.
     pub const fn finishes(&self) -> &FinishBatch {
         &self.finishes
+    }
+
+    /// Returns what the last [`Event::SetModeration`] said.
+    pub const fn moderation(&self) -> Option<SetModeration> {
+        self.moderation
     }
 
     /// Copies the next inline bytes of a packet out of the ring, each byte once.

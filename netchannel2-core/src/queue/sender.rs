@@ -9,6 +9,7 @@ use super::{
         PendingFinishes, //
     },
     inline::InlineWriter,
+    moderation::PendingModeration, //
 };
 use crate::{
     credit::{
@@ -51,6 +52,7 @@ use crate::{
         PacketView,
         PoolAdd,
         PoolAnswer,
+        SetModeration,
         Way,
         MAX_FINISHES,
         MAX_FRAGMENTS,
@@ -105,6 +107,7 @@ pub struct Sender<R> {
     answers: [Option<PoolAnswer>; MAX_CHUNKS as usize],
     /// How many of them there are.
     queued_answers: u8,
+    moderation: PendingModeration,
     counters: SendCounters,
     /// Where the head of a packet is put together.
     head: [u8; MAX_HEAD],
@@ -128,6 +131,7 @@ impl<R: SharedRing> Sender<R> {
             answers: [None; MAX_CHUNKS as usize],
             queued_answers: 0,
             head: [0; MAX_HEAD],
+            moderation: PendingModeration::NONE,
             counters: SendCounters::default(),
         };
         // There is space, as the ring is empty.
@@ -363,12 +367,44 @@ impl<R: SharedRing> Sender<R> {
         if self.queued_answers > 0 {
             self.flush_answers()?;
         }
+        if self.moderation.first().is_some() {
+            self.flush_moderation()?;
+        }
         if !self.producer.has_unpublished() {
             return Ok(Notify::NotNeeded);
         }
         let notify = self.producer.publish();
         self.counters.published(notify);
         Ok(notify)
+    }
+
+    /// Queues what is to be said about events, if the peer knows of it; [`Self::publish`] puts it
+    /// into the ring as soon as there is space beside the reserve.
+    pub fn set_moderation(&mut self, message: SetModeration) {
+        if self.negotiated.contains(Features::MODERATION) {
+            self.moderation.put(message);
+        }
+    }
+
+    /// Says whether something about events waits for space, for [`Self::arm_space`].
+    #[inline]
+    pub fn owes_moderation(&self) -> bool {
+        self.moderation.first().is_some()
+    }
+
+    /// Returns how far the peer may see.
+    #[inline]
+    pub fn published(&self) -> RingIndex {
+        self.producer.published()
+    }
+
+    /// Says whether the peer has consumed more than what was published at `index`.
+    ///
+    /// # Errors
+    ///
+    /// Returns a [`Violation`] if the peer's index is wrong.
+    pub fn is_consumed_beyond(&mut self, index: RingIndex) -> Result<bool, Violation> {
+        self.producer.is_consumed_beyond(index)
     }
 
     /// Asks for an event once the largest packet has space, with all that is owed beside it.
@@ -490,6 +526,19 @@ impl<R: SharedRing> Sender<R> {
                 *place = None;
                 // INVARIANT: One fewer.
                 self.queued_answers = self.queued_answers.saturating_sub(1);
+            }
+        }
+        Ok(())
+    }
+
+    #[cold]
+    fn flush_moderation(&mut self) -> Result<(), Violation> {
+        while let Some(message) = self.moderation.first() {
+            let size = SetModeration::MESSAGE_SIZE;
+            match self.send_in_turn(&Message::SetModeration(message), size) {
+                Ok(()) => self.moderation.remove_first(),
+                Err(SendError::Violation(violation)) => return Err(violation),
+                Err(_) => break,
             }
         }
         Ok(())

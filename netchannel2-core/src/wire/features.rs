@@ -18,6 +18,8 @@ bitflags::bitflags! {
         const GSO_UDP_L4 = 1 << 3;
         /// Packets may carry a hash of their flow.
         const HASH = 1 << 4;
+        /// Events may wait for as long as their receiver has said.
+        const MODERATION = 1 << 5;
         /// Packets may lie in slots of a pool that the receiver has mapped.
         const STAGED = 1 << 8;
     }
@@ -45,12 +47,13 @@ pub struct FeatureNames(u32);
 
 impl fmt::Display for FeatureNames {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const NAMES: [(u32, &str); 7] = [
+        const NAMES: [(u32, &str); 8] = [
             (Features::CSUM.bits(), "csum"),
             (Features::GSO_TCPV4.bits(), "gso-tcpv4"),
             (Features::GSO_TCPV6.bits(), "gso-tcpv6"),
             (Features::GSO_UDP_L4.bits(), "gso-udp-l4"),
             (Features::HASH.bits(), "hash"),
+            (Features::MODERATION.bits(), "moderation"),
             (Features::STAGED.bits(), "staged"),
             (Features::RESERVED_POSTED, "posted"),
         ];

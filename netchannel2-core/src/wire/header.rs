@@ -13,6 +13,7 @@ use zerocopy_derive::{
 
 use super::{
     fragments::RawFragment,
+    moderation,
     packet::RawPacket,
     pool::{
         PoolAdd,
@@ -71,6 +72,8 @@ pub enum Kind {
     PoolDrop,
     /// Says what became of a chunk of the peer's.
     PoolAnswer,
+    /// Says how long events may wait.
+    SetModeration,
     /// Fills the ring up to its end.
     Pad,
 }
@@ -85,6 +88,7 @@ impl Kind {
             Self::PoolAdd => 5,
             Self::PoolDrop => 6,
             Self::PoolAnswer => 7,
+            Self::SetModeration => 4,
             Self::Pad => 255,
         }
     }
@@ -103,6 +107,7 @@ impl Kind {
             5 => Ok(Self::PoolAdd),
             6 => Ok(Self::PoolDrop),
             7 => Ok(Self::PoolAnswer),
+            4 => Ok(Self::SetModeration),
             255 => Ok(Self::Pad),
             _ => Err(Violation::UnknownMessage(kind)),
         }
@@ -190,6 +195,7 @@ impl HeadLength {
         let size = u16::from_le_bytes([low, high]);
         let length = match Kind::from_wire(kind)? {
             Kind::SetMaxPackets => 16,
+            Kind::SetModeration => moderation::SIZE,
             Kind::Finish => size,
             Kind::Packet if fragments > MAX_FRAGMENTS => {
                 return Err(Violation::FragmentCount { fragments, way: 2 })

@@ -14,6 +14,7 @@ use super::{
         Kind,
         RawHeader, //
     },
+    moderation::SetModeration,
     packet::Packet,
     pool::{
         parse_drop,
@@ -47,6 +48,8 @@ pub enum Message {
     PoolDrop(ChunkIndex),
     /// Says what became of a chunk of the peer's.
     PoolAnswer(ChunkIndex, PoolAnswer),
+    /// Says how long events may wait.
+    SetModeration(SetModeration),
     /// Fills the ring up to its end.
     Pad,
 }
@@ -77,6 +80,9 @@ impl Message {
             Kind::PoolAnswer => {
                 PoolAnswer::parse(head).map(|(chunk, answer)| Self::PoolAnswer(chunk, answer))
             }
+            Kind::SetModeration => {
+                SetModeration::parse_negotiated(head, negotiated).map(Self::SetModeration)
+            }
             Kind::Pad => parse_pad(head).map(|()| Self::Pad),
         }
     }
@@ -98,6 +104,7 @@ impl Message {
             Self::PoolAnswer(chunk, answer) => {
                 put(RawPoolChunk::answer(*chunk, *answer).as_bytes(), into)
             }
+            Self::SetModeration(moderation) => put(moderation.to_raw().as_bytes(), into),
             Self::Pad => put(&pad(8), into),
         }
     }

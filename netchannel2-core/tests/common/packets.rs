@@ -8,6 +8,13 @@ use netchannel2_core::{
         GrantRef,
         PageName, //
     },
+    knobs::Switch,
+    moderation::{
+        Frames,
+        Rule,
+        Settings,
+        Usecs, //
+    },
     pool::{
         ChunkIndex,
         PoolSlot,
@@ -40,7 +47,10 @@ use netchannel2_core::{
         PacketMeta,
         PoolAdd,
         PoolAnswer,
-        Way, //
+        Purpose,
+        SetModeration,
+        Way,
+        WishNumber, //
     },
 };
 use proptest::{
@@ -59,6 +69,7 @@ pub(crate) fn message() -> impl Strategy<Value = Message> {
         1 => (chunk(), 0..4_u8).prop_map(|(chunk, answer)| {
             Message::PoolAnswer(chunk, PoolAnswer::from_wire(answer).unwrap())
         }),
+        1 => moderation().prop_map(Message::SetModeration),
         1 => Just(Message::Pad),
     ]
 }
@@ -96,6 +107,29 @@ pub(crate) fn finishes() -> impl Strategy<Value = FinishBatch> {
             batch.push(Finish { id, status }).unwrap();
         }
         batch
+    })
+}
+
+pub(crate) fn moderation() -> impl Strategy<Value = SetModeration> {
+    let purpose = select(vec![Purpose::Wish, Purpose::InForce]);
+    (purpose, any::<u16>(), rule(), rule()).prop_map(|(purpose, number, packets, completions)| {
+        SetModeration {
+            purpose,
+            number: WishNumber::new(number),
+            settings: Settings {
+                packets,
+                completions,
+            },
+        }
+    })
+}
+
+pub(crate) fn rule() -> impl Strategy<Value = Rule> {
+    let adaptive = select(vec![Switch::Off, Switch::On]);
+    (0..=10_000_u32, 1..=128_u32, adaptive).prop_map(|(usecs, frames, adaptive)| Rule {
+        usecs: Usecs::new(usecs).unwrap(),
+        frames: Frames::new(frames).unwrap(),
+        adaptive,
     })
 }
 

@@ -12,6 +12,7 @@ use netchannel2_core::{
         Fragment,
         GrantRef, //
     },
+    moderation::Settings,
     pool::{
         ChunkCount,
         Notice,
@@ -50,7 +51,10 @@ use netchannel2_core::{
         PacketMeta,
         PoolAdd,
         PoolAnswer,
-        Way, //
+        Purpose,
+        SetModeration,
+        Way,
+        WishNumber, //
     }, //
 };
 use proptest::prelude::*;
@@ -170,6 +174,10 @@ struct Side<'a> {
     /// Whether the event channel has fired since the side last looked.
     event: bool,
     asleep: bool,
+    /// The last wish about events that this side had, and the one that the other side has
+    /// answered.
+    wish: WishNumber,
+    in_force: Option<WishNumber>,
 }
 
 impl<'a> Side<'a> {
@@ -184,6 +192,8 @@ impl<'a> Side<'a> {
             waiting: VecDeque::new(),
             event: false,
             asleep: false,
+            wish: WishNumber::default(),
+            in_force: None,
         }
     }
 
@@ -270,6 +280,17 @@ impl<'a> Side<'a> {
                     self.unfinished.retain(|id| *id != finish.id);
                 }
             }
+            Event::SetModeration => {
+                let said = self.receiver.moderation().unwrap();
+                match said.purpose {
+                    // Answered each time, as a side with limits does.
+                    Purpose::Wish => self.sender.set_moderation(SetModeration {
+                        purpose: Purpose::InForce,
+                        ..said
+                    }),
+                    Purpose::InForce => self.in_force = Some(said.number),
+                }
+            }
             Event::Packet(mut inline) => {
                 let packet = *self.receiver.packet();
                 let mut bytes = vec![0; inline.len().as_usize()];
@@ -298,6 +319,15 @@ impl<'a> Side<'a> {
         Ok(true)
     }
 
+    fn wish(&mut self) {
+        self.wish = self.wish.next();
+        self.sender.set_moderation(SetModeration {
+            purpose: Purpose::Wish,
+            number: self.wish,
+            settings: Settings::IMMEDIATE,
+        });
+    }
+
     fn finish(&mut self, which: usize) {
         if self.owed.is_empty() {
             return;
@@ -323,7 +353,9 @@ fn poll(side: &mut Side<'_>, peer: &mut Side<'_>) {
     let blocked = side.send();
     peer.event |= side.receiver.publish().is_needed();
     peer.event |= side.sender.publish().unwrap().is_needed();
-    let is_short = blocked == Err(SendError::RingFull) || side.sender.queued_finishes() > 0;
+    let is_short = blocked == Err(SendError::RingFull)
+        || side.sender.queued_finishes() > 0
+        || side.sender.owes_moderation();
     if is_short && side.sender.arm_space().unwrap() == Space::Available {
         side.event = true;
     }
@@ -339,6 +371,7 @@ fn rest(side: &mut Side<'_>, peer: &mut Side<'_>) {
     peer.event |= side.sender.publish().unwrap().is_needed();
     side.asleep &=
         side.owed.is_empty() && side.waiting.is_empty() && side.sender.queued_finishes() == 0;
+    side.asleep &= !side.sender.owes_moderation();
 }
 
 /// Lets the sides run by nothing but their events until all is received and finished.
@@ -371,6 +404,8 @@ fn settle(sides: &mut [Side<'_>; 2]) {
         );
         assert!(side.in_flight.is_empty(), "asleep with packets to receive");
         assert!(side.unfinished.is_empty(), "asleep with packets unfinished");
+        let unanswered = side.wish != side.in_force.unwrap_or_default();
+        assert!(!unanswered, "asleep with a wish unanswered");
         assert_eq!(side.sender.outstanding().count(), 0);
         assert_eq!(side.receiver.outstanding(), 0);
         assert_eq!(side.sender.missing_finish(), Ok(None));
@@ -397,7 +432,7 @@ proptest! {
         for _ in 0..steps {
             let [a, b] = &mut sides;
             let (side, peer) = if random.one_in(2) { (a, b) } else { (b, a) };
-            match random.below(11) {
+            match random.below(12) {
                 0..=2 => {
                     let count = random.below(12);
                     side.waiting.extend((0..count).map(|_| Sent::random(&mut random)));
@@ -418,6 +453,7 @@ proptest! {
                 7 => peer.event |= side.sender.publish().unwrap().is_needed(),
                 8 => side.tend(),
                 9 => side.pool.shrink(),
+                10 => side.wish(),
                 _ => poll(side, peer),
             }
         }

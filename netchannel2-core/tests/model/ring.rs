@@ -257,8 +257,8 @@ fn messages_stay_within_what_is_produced() {
         );
     }
     assert_eq!(
-        verdict(&[4, 0, 8, 0, 0, 0, 0, 0], 8),
-        Err(Violation::UnknownMessage(4))
+        verdict(&[200, 0, 8, 0, 0, 0, 0, 0], 8),
+        Err(Violation::UnknownMessage(200))
     );
     // A head that is longer than its message.
     assert_eq!(

@@ -113,7 +113,7 @@ proptest! {
 
     #[test]
     fn random_bytes_do_not_panic(
-        kind in prop_oneof![1..=3_u8, any::<u8>()],
+        kind in prop_oneof![1..=4_u8, any::<u8>()],
         mut head in prop::collection::vec(prop_oneof![Just(0_u8), any::<u8>()], 0..MAX_HEAD),
         features in any::<u32>(),
     ) {

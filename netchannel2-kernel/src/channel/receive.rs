@@ -298,6 +298,8 @@ impl<P: Poll> ReceiveSide<P> {
                     }
                 }
             }
+            // Not negotiated by these drivers.
+            Event::SetModeration => Ok(()),
             Event::PoolAdd(_) => {
                 if let Some(add) = self.receiver.pool_add() {
                     self.borrowing.add(add);

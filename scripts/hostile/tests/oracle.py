@@ -17,7 +17,7 @@ sys.path.insert(0, str(HERE.parent))
 
 import store as keys
 from channel import POOL_PAGES
-from protocol import PAGE
+from protocol import FEATURES_KNOWN, PAGE
 from ring import bytes_of
 from side import Side
 from store import CLOSED, CONNECTED, INIT_WAIT
@@ -103,7 +103,7 @@ class OracleSide(Side):
         self.resources = []
         self.channel = self.process = None
         self.verdict = None
-        self.features = 0x1F
+        self.features = FEATURES_KNOWN
         self.mapping = self
         self.events = self
 
@@ -135,7 +135,7 @@ class OracleSide(Side):
             self.verdict = "the guest has no Netchannel 2"
         if verdict == "no offer":
             self.verdict = "the host has no Netchannel 2"
-        self.features = int(str(values.get(keys.FEATURES) or "0x0"), 16) & 0x1F if verdict == "accepted" else 0
+        self.features = int(str(values.get(keys.FEATURES) or "0x0"), 16) & FEATURES_KNOWN if verdict == "accepted" else 0
 
     def connect(self):
         if self.verdict:
@@ -221,7 +221,7 @@ class OracleFrontend(OracleSide):
         count = 1 << self.order
         answer = {
             keys.VERSION: 1,
-            keys.FEATURES: "0x1f",
+            keys.FEATURES: f"{FEATURES_KNOWN:#x}",
             keys.NUM_QUEUES: 1,
             keys.RING_ORDER: self.order,
             keys.CONTROL_REF: 40,
@@ -247,7 +247,7 @@ class OracleBackend(OracleSide):
             keys.MIN_VERSION: 1,
             keys.MAX_QUEUES: 1,
             keys.MAX_RING_ORDER: self.options.order,
-            keys.FEATURES: "0x1f",
+            keys.FEATURES: f"{FEATURES_KNOWN:#x}",
         }
 
     def publish(self, values):

@@ -9,7 +9,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import frames
-from protocol import PACKET, PAGE, SET_MAX_PACKETS, Unexpected, finish, packet, pad, parse, set_max_packets
+from protocol import PACKET, PAGE, SET_MAX_PACKETS, Unexpected, finish, packet, pad, parse, set_max_packets, set_moderation
 from ring import Consumer, Control, Full, Producer, bytes_of, reached
 
 
@@ -24,6 +24,12 @@ class Messages(unittest.TestCase):
         granted = packet(b"ab", [(9, 16, 60)], ident=7, flags=1, csum_start=34, csum_offset=16, gso_type=1, gso_size=20)
         head = "02013000" + "07000201" + "3e000000" + "02000100" + "1400220010000000" + "00" * 8
         self.assertEqual(granted.hex(), head + "0900000010003c00" + "6162" + "00" * 6)
+
+    def test_moderation(self):
+        """SET_MODERATION is the bytes that the protocol says, and is parsed to the same."""
+        octets = set_moderation(adaptive=2, number=7, packet_usecs=50, packet_frames=64, completion_usecs=9, completion_frames=8)
+        self.assertEqual(octets.hex(), "04001800" + "00020700" + "32000000" + "40000000" + "09000000" + "08000000")
+        self.assertEqual((parse(octets).number, parse(octets).moderation), (7, (50, 64, 9, 8)))
 
     def test_round_trip(self):
         """What is built is parsed to the same."""

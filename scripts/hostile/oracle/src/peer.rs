@@ -15,6 +15,7 @@ use netchannel2_core::{
         Fragment,
         GrantRef, //
     },
+    moderation::Settings,
     queue::{
         Event,
         Receiver,
@@ -39,7 +40,10 @@ use netchannel2_core::{
         PacketCount,
         PacketMeta,
         PoolAnswer,
-        Way, //
+        Purpose,
+        SetModeration,
+        Way,
+        WishNumber, //
     },
 };
 
@@ -85,9 +89,15 @@ impl Peer {
         };
         let credit = MaxPackets::of_any_length(PacketCount::clamped(CREDIT).ok_or("credit")?);
         let features = Features::from_bits_truncate(features);
+        let mut sender = Sender::new(ring(own), credit, features);
+        sender.set_moderation(SetModeration {
+            purpose: Purpose::Wish,
+            number: WishNumber::default(),
+            settings: Settings::IMMEDIATE,
+        });
         let mut peer = Self {
             data: ring(own),
-            sender: Sender::new(ring(own), credit, features),
+            sender,
             receiver: Receiver::new(ring(other), credit, features),
             answers: VecDeque::new(),
         };
@@ -134,6 +144,17 @@ impl Peer {
                         kind: Kind::PoolAnswer.to_wire(),
                         chunk: chunk.get(),
                     });
+                }
+                Event::SetModeration => {
+                    // Answered as by a side with limits, which this one does not have.
+                    if let Some(said) = self.receiver.moderation() {
+                        if said.purpose == Purpose::Wish {
+                            self.sender.set_moderation(SetModeration {
+                                purpose: Purpose::InForce,
+                                ..said
+                            });
+                        }
+                    }
                 }
                 Event::Finish => {
                     for finish in self.receiver.finishes().iter() {
