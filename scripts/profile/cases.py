@@ -21,6 +21,10 @@ class Configuration:
     # For the command lines of the two kernels: what differs here needs a boot of its own.
     dom0_options: str = ""
     guest_options: str = ""
+    # Whether the card's receive offload puts UDP together that is only forwarded (`rx-udp-gro-forwarding`).
+    udp_gro: str = "off"
+    # Of the workloads, those in which it differs from another configuration.
+    workloads: str = "*"
 
     @property
     def boot(self):
@@ -35,6 +39,11 @@ CONFIGURATIONS = [
     Configuration("ours", "Xen, netchannel2", "xen", 1, "vif-netchannel2"),
     Configuration("ours-ranges", "Xen, netchannel2, range grants", "xen", 1, "vif-netchannel2",
                   dom0_options=VERSION_2, guest_options=VERSION_2),
+    Configuration("native-udp-gro", "native Linux, UDP put together", "native", udp_gro="on", workloads="in-1472*"),
+    Configuration("stock-udp-gro", "Xen, netback and netfront, UDP put together", "xen", 0, "vif-bridge",
+                  udp_gro="on", workloads="in-1472*"),
+    Configuration("ours-udp-gro", "Xen, netchannel2, UDP put together", "xen", 1, "vif-netchannel2",
+                  udp_gro="on", workloads="in-1472*"),
 ]
 
 
@@ -101,7 +110,8 @@ def choose(pattern=""):
     Without a pattern, the default set.
     """
     every = [Case(configuration, workload) for configuration in CONFIGURATIONS for workload in WORKLOADS
-             if configuration.machine in workload.machines]
+             if configuration.machine in workload.machines
+             and fnmatch.fnmatchcase(workload.name, configuration.workloads)]
     if not pattern:
         return [case for case in every if not case.workload.by_name_only]
     words = pattern.replace(",", " ").split()

@@ -132,6 +132,10 @@ class Profiled:
                 raise LabError(f"the card's rx-usecs is {said}, not {microseconds}")
             self.settings[number] = microseconds
 
+    def put_together(self, configuration):
+        """Sets whether UDP that is only forwarded is put together by the first card's receive offload."""
+        self.cards_host.run(f"ethtool -K {self.cards[0]} rx-udp-gro-forwarding {configuration.udp_gro}")
+
     def quiet(self):
         """Stops what Linux does by itself and in bouts: it samples which memory is in use."""
         for host in {self.subject, self.cards_host, self.peer} - {None}:
@@ -174,6 +178,7 @@ class Native(Profiled):
         self.cards_host.run(f"ip link set {self.cards[1]} {'up' if tcp else 'down'}")
         if tcp:
             self.subject.run(f"ip route replace {TCP_NET} dev {self.cards[1]}")
+        self.put_together(configuration)
         self.world.resolve(self.address)
 
     def drivers(self):
@@ -247,6 +252,7 @@ class Xen(Profiled):
         for host, commands in ((self.cards_host, configuration.dom0), (self.subject, configuration.guest)):
             for command in commands:
                 host.run(command.format(vif=self.subject.vif(self.index()), link=self.subject.link(self.net)))
+        self.put_together(configuration)
         self.world.resolve(self.address)
 
     def index(self):
