@@ -77,6 +77,14 @@ module! {
     license: "GPL",
     alias: ["xen-backend:vif"],
     params: {
+        adaptive_rx: u8 {
+            default: 1,
+            description: "Events about received packets wait as suits the traffic (1), or by rx_usecs and rx_frames (0)",
+        },
+        adaptive_tx: u8 {
+            default: 1,
+            description: "Events about sent packets that are done with wait as suits the traffic (1), or by tx_usecs and tx_frames (0)",
+        },
         all_vifs: u8 {
             default: 0,
             description: "Take every vif (1), not only those with script=vif-netchannel2 (0)",
@@ -88,6 +96,30 @@ module! {
         inline_max: u16 {
             default: 256,
             description: "Longest packet towards the guest that travels in its message, 0 to 2048 bytes",
+        },
+        max_frames: u16 {
+            default: 128,
+            description: "The most frames that the guest may let events wait for, 1 to 128",
+        },
+        max_usecs: u16 {
+            default: 1000,
+            description: "The most microseconds that the guest may let events wait, 0 to 10000",
+        },
+        rx_frames: u16 {
+            default: 64,
+            description: "With so many received packets an event comes at the latest, 1 to 128",
+        },
+        rx_usecs: u16 {
+            default: 64,
+            description: "Microseconds that an event about received packets may wait, 0 to 10000",
+        },
+        tx_frames: u16 {
+            default: 64,
+            description: "With so many sent packets that are done with an event comes at the latest, 1 to 128",
+        },
+        tx_usecs: u16 {
+            default: 64,
+            description: "Microseconds that an event about sent packets that are done with may wait, 0 to 10000",
         },
         pool_pages: u16 {
             default: 512,

@@ -10,6 +10,12 @@ use netchannel2_core::{
         OutOfBounds,
         Switch, //
     },
+    moderation::{
+        KnobError,
+        Knobs,
+        Limits,
+        Settings, //
+    },
     pool::ChunkCount,
     segment::Thresholds,
 };
@@ -23,6 +29,8 @@ pub(crate) fn check() -> Result {
     thresholds()?;
     pool()?;
     grant_ranges()?;
+    coalesce()?;
+    moderation_limits()?;
     all_vifs()?;
     Ok(())
 }
@@ -49,6 +57,34 @@ pub(crate) fn grant_ranges() -> Result<Switch> {
 /// Whether vifs are taken that are not opted in.
 pub(crate) fn all_vifs() -> Result<Switch> {
     Switch::new("all_vifs", module_parameters::all_vifs.value()).map_err(invalid)
+}
+
+/// What a new device wants of the events towards it.
+pub(crate) fn coalesce() -> Result<Settings> {
+    let knobs = Knobs {
+        rx_usecs: module_parameters::rx_usecs.value().into(),
+        rx_frames: module_parameters::rx_frames.value().into(),
+        adaptive_rx: module_parameters::adaptive_rx.value().into(),
+        tx_usecs: module_parameters::tx_usecs.value().into(),
+        tx_frames: module_parameters::tx_frames.value().into(),
+        adaptive_tx: module_parameters::adaptive_tx.value().into(),
+    };
+
+    knobs.settings().map_err(refused)
+}
+
+/// The most that the other end of a new device may ask for.
+pub(crate) fn moderation_limits() -> Result<Limits> {
+    Limits::new(
+        module_parameters::max_usecs.value().into(),
+        module_parameters::max_frames.value().into(),
+    )
+    .map_err(refused)
+}
+
+fn refused(error: KnobError) -> Error {
+    pr_err!("{}\n", format_args!("{error}"));
+    EINVAL
 }
 
 fn invalid(error: OutOfBounds) -> Error {

@@ -7,6 +7,7 @@ use crate::{
         self,
         Life, //
     },
+    parameters,
     QUEUE, //
 };
 use kernel::{
@@ -77,7 +78,11 @@ impl Vif {
     /// `EINVAL` if the toolstack has written no `handle`; `ENOMEM`.
     pub(crate) fn new(device: &Device<Bound>, otherend: CString) -> Result<Arc<Self>> {
         let netdev = NetDevice::new(device, &name(device)?, MacAddress::BACKEND)?;
-        let channel = Channel::new(netdev.clone())?;
+        let channel = Channel::new(
+            netdev.clone(),
+            parameters::coalesce()?,
+            parameters::moderation_limits()?,
+        )?;
 
         Arc::pin_init(
             pin_init!(Self {
@@ -121,6 +126,8 @@ impl Operations for Vif {
     const DRIVER: &'static CStr = c"netchannel2_back";
     const STATISTICS: &'static [Statistic] = &STATISTICS;
 
+    type Moderated = Channel<Self>;
+
     fn open(&self) -> Result {
         Ok(())
     }
@@ -142,6 +149,10 @@ impl Operations for Vif {
 
     fn device(&self) -> &NetDevice {
         &self.netdev
+    }
+
+    fn moderated(&self) -> &Channel<Self> {
+        &self.channel
     }
 
     fn statistics(&self, values: &mut [u64]) {

@@ -27,6 +27,7 @@
 pub mod adaptive;
 mod clock;
 mod histogram;
+mod knobs;
 mod moderator;
 mod report;
 mod settings;
@@ -38,6 +39,11 @@ pub use self::{
         Span, //
     },
     histogram::Histogram,
+    knobs::{
+        Knob,
+        KnobError,
+        Knobs, //
+    },
     moderator::{
         Action,
         Cause,

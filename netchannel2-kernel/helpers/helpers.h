@@ -7,6 +7,7 @@
 #ifndef NETCHANNEL2_HELPERS_H
 #define NETCHANNEL2_HELPERS_H
 
+#include <linux/ethtool.h>
 #include <linux/netdevice.h>
 #include <linux/skbuff.h>
 #include <linux/spinlock.h>
@@ -70,6 +71,10 @@ void nc2_dstats_rx_dropped(struct net_device *dev);
 void nc2_dstats_tx_add(struct net_device *dev, unsigned int length);
 void nc2_dstats_tx_dropped(struct net_device *dev);
 void nc2_netif_tx_disable(struct net_device *dev);
+struct net_device *nc2_to_net_dev(struct device *dev);
+void nc2_nl_set_err_msg(struct netlink_ext_ack *extack, const char *words);
+enum { NC2_COALESCE_PARAMS = ETHTOOL_COALESCE_USECS | ETHTOOL_COALESCE_MAX_FRAMES |
+	ETHTOOL_COALESCE_USE_ADAPTIVE };
 
 /* helpers/skb.c */
 void *nc2_skb_frag_address(const struct sk_buff *skb, unsigned int frag);

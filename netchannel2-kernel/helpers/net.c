@@ -103,3 +103,13 @@ void nc2_netif_tx_disable(struct net_device *dev)
 {
 	netif_tx_disable(dev);
 }
+
+struct net_device *nc2_to_net_dev(struct device *dev)
+{
+	return to_net_dev(dev);
+}
+
+void nc2_nl_set_err_msg(struct netlink_ext_ack *extack, const char *words)
+{
+	NL_SET_ERR_MSG_FMT(extack, "%s", words);
+}

@@ -5,7 +5,8 @@
 //! After the handshake the protocol is symmetrical, so frontend and backend send and receive with
 //! the same code. The core decides; this module moves bytes and calls the kernel.
 //!
-//! Three locks, taken in this order: `receive` (NAPI), `send` (transmit and NAPI), `fault`.
+//! Four locks, taken in this order: `receive` (NAPI), `send` (transmit and NAPI), `moderation`
+//! (settings), `fault`.
 
 #![forbid(unsafe_code)]
 
@@ -13,6 +14,8 @@ mod borrowing;
 mod breach;
 mod fault;
 mod lender;
+mod moderation;
+mod raiser;
 mod receive;
 mod staging;
 mod statistics;
@@ -34,6 +37,10 @@ pub use self::{
     transmit::Stall,
 };
 use self::{
+    moderation::{
+        Moderation,
+        Reach, //
+    },
     receive::ReceiveSide,
     statistics::Totals,
     tend::Generation,
@@ -73,6 +80,10 @@ use kernel::{
 };
 use netchannel2_core::{
     knobs::Switch,
+    moderation::{
+        Limits,
+        Settings, //
+    },
     pool::ChunkCount,
     ring::{
         control::Direction,
@@ -88,7 +99,9 @@ use netchannel2_core::{
 };
 
 /// Features of the protocol that a channel has.
-pub const FEATURES: Features = Offloads::PROTOCOL.union(Features::STAGED);
+pub const FEATURES: Features = Offloads::PROTOCOL
+    .union(Features::STAGED)
+    .union(Features::MODERATION);
 
 /// Which end of the channel this is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -129,6 +142,8 @@ pub struct Channel<P: Poll> {
     #[pin]
     send: SpinLockBh<Option<SendSide<P>>>,
     #[pin]
+    moderation: SpinLockBh<Moderation>,
+    #[pin]
     fault: SpinLockBh<Option<Fault>>,
     /// Counters of connections that have ended.
     #[pin]
@@ -158,12 +173,13 @@ pub enum Health {
 }
 
 impl<P: Poll> Channel<P> {
-    /// Creates the queue of `device`, not connected.
+    /// Creates the queue of `device`, not connected, with its own settings for the events towards
+    /// it, and the most that a peer may ask for.
     ///
     /// # Errors
     ///
     /// `ENOMEM`.
-    pub fn new(device: Arc<NetDevice>) -> Result<Arc<Self>> {
+    pub fn new(device: Arc<NetDevice>, settings: Settings, limits: Limits) -> Result<Arc<Self>> {
         let napi = Napi::new(device.clone())?;
 
         Arc::pin_init(
@@ -172,6 +188,10 @@ impl<P: Poll> Channel<P> {
                 napi,
                 receive <- new_spinlock_bh!(None, "Channel::receive"),
                 send <- new_spinlock_bh!(None, "Channel::send"),
+                moderation <- new_spinlock_bh!(
+                    Moderation::new(settings, limits),
+                    "Channel::moderation"
+                ),
                 fault <- new_spinlock_bh!(None, "Channel::fault"),
                 totals <- new_spinlock_bh!(Totals::default(), "Channel::totals"),
                 generations: Atomic::new(0),
@@ -201,7 +221,7 @@ impl<P: Poll> Channel<P> {
             connection.memory.ring(sending),
             connection.memory.ring(receiving),
         );
-        let send = SendSide::new(&connection, generation, sending, credit)?;
+        let send = SendSide::new(&connection, generation, sending, credit, self.napi.clone())?;
         let receive = ReceiveSide::new(&connection, generation, receiving, credit)?;
 
         *self.fault.lock() = None;
@@ -211,6 +231,13 @@ impl<P: Poll> Channel<P> {
         *self.receive.lock() = Some(receive);
         *self.send.lock() = Some(send);
         if let Some(side) = &mut *self.send.lock() {
+            let reach = match connection.features.contains(Features::MODERATION) {
+                true => Reach::Moderating,
+                false => Reach::Immediate,
+            };
+            let wish = self.moderation.lock().reach(reach);
+
+            side.sender.set_moderation(wish);
             side.greet()?;
         }
         // What the peer sent before it knew of this side raised no event.
@@ -277,6 +304,8 @@ impl<P: Poll> Channel<P> {
                 }
             }
         }
+        // Last, as the stack may have answered.
+        self.settle_events();
         Polled {
             done,
             health: Health::Good,
@@ -401,6 +430,7 @@ impl<P: Poll> Link<P> {
             return Ending::Clean;
         };
 
+        self.channel.moderation.lock().reach(Reach::NotConnected);
         self.channel.totals.lock().add_send(&send);
         let lent = send.end();
 

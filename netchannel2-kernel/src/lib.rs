@@ -14,7 +14,7 @@
 //! | [`ring`] | the shared memory of one queue, from either side |
 //! | [`net`] | net devices, NAPI, sk_buffs, page pools, ethtool |
 //! | [`channel`] | one queue between netdev and ring: the data path that both drivers share |
-//! | [`sync`], [`work`] | locks that exclude softirqs, work queues of a module |
+//! | [`sync`], [`timer`], [`work`] | locks that exclude softirqs, timers, work queues of a module |
 
 mod bindings;
 
@@ -24,6 +24,7 @@ pub mod grant;
 pub mod net;
 pub mod ring;
 pub mod sync;
+pub mod timer;
 pub mod work;
 pub mod xenbus;
 

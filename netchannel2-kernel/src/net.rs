@@ -5,6 +5,7 @@
 //! C header: [`include/linux/netdevice.h`](srctree/include/linux/netdevice.h)
 
 mod buffer;
+mod coalesce;
 mod device;
 mod ethtool;
 mod napi;
@@ -12,9 +13,14 @@ mod offload;
 mod operations;
 mod page_pool;
 mod skb;
+mod sysfs;
 
 pub use self::{
     buffer::ReceiveBuffer,
+    coalesce::{
+        Coalesce,
+        NotModerating, //
+    },
     device::{
         Carrier,
         MacAddress,

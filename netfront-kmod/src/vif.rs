@@ -7,6 +7,7 @@ use crate::{
         self,
         Life, //
     },
+    parameters,
     QUEUE, //
 };
 use kernel::{
@@ -74,7 +75,11 @@ impl Vif {
     /// `EINVAL` if `mac` is missing or not a unicast address; `ENOMEM`.
     pub(crate) fn new(device: &Device<Bound>) -> Result<Arc<Self>> {
         let netdev = NetDevice::new(device, c"eth%d", mac(device)?)?;
-        let channel = Channel::new(netdev.clone())?;
+        let channel = Channel::new(
+            netdev.clone(),
+            parameters::coalesce()?,
+            parameters::moderation_limits()?,
+        )?;
 
         Arc::pin_init(
             pin_init!(Self {
@@ -105,6 +110,8 @@ impl Operations for Vif {
     const DRIVER: &'static CStr = c"netchannel2_front";
     const STATISTICS: &'static [Statistic] = &STATISTICS;
 
+    type Moderated = Channel<Self>;
+
     fn open(&self) -> Result {
         Ok(())
     }
@@ -126,6 +133,10 @@ impl Operations for Vif {
 
     fn device(&self) -> &NetDevice {
         &self.netdev
+    }
+
+    fn moderated(&self) -> &Channel<Self> {
+        &self.channel
     }
 
     fn statistics(&self, values: &mut [u64]) {

@@ -298,8 +298,10 @@ impl<P: Poll> ReceiveSide<P> {
                     }
                 }
             }
-            // Not negotiated by these drivers.
-            Event::SetModeration => Ok(()),
+            Event::SetModeration => match self.receiver.moderation() {
+                Some(said) => channel.on_moderation(said),
+                None => Ok(()),
+            },
             Event::PoolAdd(_) => {
                 if let Some(add) = self.receiver.pool_add() {
                     self.borrowing.add(add);
@@ -453,7 +455,7 @@ impl<P: Poll> ReceiveSide<P> {
         };
 
         if self.receiver.publish() == Notify::Needed {
-            self.events.notify();
+            channel.tell_of_space();
         }
         Ok(settled)
     }

@@ -18,6 +18,7 @@ use crate::net::{
     Statistic, //
 };
 use netchannel2_core::stats::{
+    EventCounters,
     ReceiveCounters,
     SendCounters, //
 };
@@ -43,9 +44,10 @@ const DRIVER: [Statistic; 16] = [
 
 const SEND: usize = SendCounters::NAMES.len();
 const RECEIVE: usize = ReceiveCounters::NAMES.len();
+const EVENTS: usize = EventCounters::NAMES.len();
 
 /// How many statistics there are.
-pub const STATISTICS_COUNT: usize = SEND + RECEIVE + DRIVER.len();
+pub const STATISTICS_COUNT: usize = SEND + RECEIVE + EVENTS + DRIVER.len();
 
 /// The names of a channel's statistics, in the order of their values.
 pub static STATISTICS: [Statistic; STATISTICS_COUNT] = names();
@@ -59,8 +61,10 @@ const fn names() -> [Statistic; STATISTICS_COUNT] {
             SendCounters::LABELS[at]
         } else if at < SEND + RECEIVE {
             ReceiveCounters::LABELS[at - SEND]
+        } else if at < SEND + RECEIVE + EVENTS {
+            EventCounters::LABELS[at - SEND - RECEIVE]
         } else {
-            DRIVER[at - SEND - RECEIVE]
+            DRIVER[at - SEND - RECEIVE - EVENTS]
         };
         at += 1;
     }
@@ -72,6 +76,7 @@ const fn names() -> [Statistic; STATISTICS_COUNT] {
 pub(super) struct Totals {
     send: SendCounters,
     receive: ReceiveCounters,
+    events: EventCounters,
     poll: PollCounters,
     stops: u64,
     lend: LendCounters,
@@ -84,6 +89,7 @@ pub(super) struct Totals {
 impl Totals {
     pub(super) fn add_send<P: Poll>(&mut self, side: &SendSide<P>) {
         self.send.add(side.counters());
+        self.events.add(side.event_counters());
         self.stops = self.stops.wrapping_add(side.stops());
         let lend = side.lend_counters();
 
@@ -135,6 +141,7 @@ impl Totals {
             .values()
             .into_iter()
             .chain(self.receive.values())
+            .chain(self.events.values())
             .chain(driver);
 
         for (value, counter) in values.iter_mut().zip(all) {

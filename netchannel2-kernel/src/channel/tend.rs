@@ -113,7 +113,7 @@ impl<P: Poll> Channel<P> {
             Some(side) if side.generation() == generation => match pages.take() {
                 Some(Ok(pages)) => {
                     side.staging().grown(chunk, pages);
-                    side.tell()
+                    side.tell_of_chunks()
                 }
                 _ => {
                     side.staging().not_grown(chunk);

@@ -8,6 +8,7 @@ use super::{
         Lender,
         NotLent, //
     },
+    raiser::Raiser,
     receive::Settled,
     staging::{
         Staging,
@@ -21,7 +22,6 @@ use super::{
     Fault, //
 };
 use crate::{
-    event::EventChannel,
     grant::GrantVersion,
     net::{
         Carrier,
@@ -48,7 +48,6 @@ use netchannel2_core::{
         SendError,
         Sender, //
     },
-    ring::Notify,
     segment::{
         choose,
         Thresholds,
@@ -93,7 +92,8 @@ pub enum Stall {
 /// The sending half of a connection.
 pub(super) struct SendSide<P: Poll> {
     // Boxed, as it holds tables that are too large for the stack on which a side is built.
-    sender: KBox<Sender<Ring>>,
+    pub(super) sender: KBox<Sender<Ring>>,
+    pub(super) raiser: Raiser<P>,
     lender: Lender,
     staging: Staging,
     peer: DomId,
@@ -101,7 +101,6 @@ pub(super) struct SendSide<P: Poll> {
     /// Where the bytes of an inline packet are put together.
     scratch: KVec<u8>,
     thresholds: Thresholds,
-    events: Arc<EventChannel<Napi<P>>>,
     /// The queue is stopped until there is room.
     waiting: bool,
     /// The oldest packet that the peer had not finished when the queue was looked into.
@@ -135,6 +134,7 @@ impl<P: Poll> SendSide<P> {
         generation: Generation,
         ring: Ring,
         own_credit: MaxPackets,
+        napi: Arc<Napi<P>>,
     ) -> Result<Self> {
         let pool = match connection.features.contains(Features::STAGED) {
             true => connection.pool,
@@ -142,6 +142,7 @@ impl<P: Poll> SendSide<P> {
         };
 
         Ok(Self {
+            raiser: Raiser::new(connection.events.clone(), napi)?,
             sender: new_sender(ring, own_credit, connection.features)?,
             lender: Lender::new(connection.peer, connection.grant_ranges)?,
             staging: Staging::new(pool)?,
@@ -149,7 +150,6 @@ impl<P: Poll> SendSide<P> {
             generation,
             scratch: KVec::from_elem(0, InlineLength::MAX.get().into(), GFP_KERNEL)?,
             thresholds: connection.thresholds,
-            events: connection.events.clone(),
             waiting: false,
             suspect: None,
             stops: 0,
@@ -158,10 +158,7 @@ impl<P: Poll> SendSide<P> {
 
     /// Shows the peer the first message, and makes it look.
     pub(super) fn greet(&mut self) -> Result {
-        // The peer has asked for no event yet, but it may be asleep.
-        let _ = self.sender.publish().map_err(|_| EPROTO)?;
-        self.events.notify();
-        Ok(())
+        self.raiser.greet(&mut self.sender).map_err(|_| EPROTO)
     }
 
     pub(super) fn transmit(
@@ -218,8 +215,10 @@ impl<P: Poll> SendSide<P> {
                 .queue_finish(id, status)
                 .map_err(|_| Fault::Overcommitted(id))?;
         }
+        self.raiser.begin_poll();
         self.staging.look();
-        self.tell()?;
+        self.tell_of_chunks()?;
+        self.await_room_for_moderation()?;
         if !self.waiting {
             return Ok(Settled::Idle);
         }
@@ -271,7 +270,7 @@ impl<P: Poll> SendSide<P> {
     }
 
     /// Tells the peer of chunks, and of all else that it has not been told.
-    pub(super) fn tell(&mut self) -> Result<(), Fault> {
+    pub(super) fn tell_of_chunks(&mut self) -> Result<(), Fault> {
         let (consumed, produced) = self.sender.progress()?;
 
         self.staging.reap(consumed, produced);
@@ -485,6 +484,7 @@ impl<P: Poll> SendSide<P> {
         self.waiting = true;
         device.stop_queue();
         self.publish()?;
+        self.raiser.flush(&mut self.sender)?;
         self.sender.arm_space()?;
         if self.has_room()? {
             self.go_on(device);
@@ -492,11 +492,8 @@ impl<P: Poll> SendSide<P> {
         Ok(())
     }
 
-    fn publish(&mut self) -> Result<(), Violation> {
-        if self.sender.publish()? == Notify::Needed {
-            self.events.notify();
-        }
-        Ok(())
+    pub(super) fn publish(&mut self) -> Result<(), Violation> {
+        self.raiser.publish(&mut self.sender)
     }
 }
 

@@ -7,6 +7,7 @@ use super::{
         Operations,
         Tables, //
     },
+    sysfs::Group,
     Offloads, //
 };
 use crate::{
@@ -266,6 +267,7 @@ impl<T: Operations> Registration<T> {
                 .write(&raw const *operations);
             (*raw).netdev_ops = Tables::<T>::NETDEV;
             (*raw).ethtool_ops = Tables::<T>::ETHTOOL;
+            (*raw).sysfs_groups[0] = Group::<T>::GROUP;
             bindings::netif_carrier_off(raw);
         }
         // SAFETY: The device is set up and not registered.

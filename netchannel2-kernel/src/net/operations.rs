@@ -3,7 +3,9 @@
 //! What a net device does when the stack asks: the tables of C functions and the trait behind.
 
 use super::{
+    coalesce,
     ethtool,
+    Coalesce,
     NetDevice,
     Skb,
     Statistic, //
@@ -40,6 +42,9 @@ pub trait Operations: Send + Sync + Sized + 'static {
     /// The driver's name, as `ethtool -i` shows it.
     const DRIVER: &'static CStr;
 
+    /// What moderates the events of the device's queue.
+    type Moderated: Coalesce;
+
     /// The statistics that `ethtool -S` shows, in their order.
     const STATISTICS: &'static [Statistic];
 
@@ -62,6 +67,9 @@ pub trait Operations: Send + Sync + Sized + 'static {
     /// Returns the device.
     fn device(&self) -> &NetDevice;
 
+    /// Returns what moderates the events of the device's queue.
+    fn moderated(&self) -> &Self::Moderated;
+
     /// Writes the values of [`Self::STATISTICS`].
     fn statistics(&self, values: &mut [u64]);
 }
@@ -82,6 +90,11 @@ impl<T: Operations> Tables<T> {
     };
 
     pub(super) const ETHTOOL: &'static bindings::ethtool_ops = &bindings::ethtool_ops {
+        supported_coalesce_params: coalesce::SUPPORTED,
+        get_coalesce: Some(coalesce::get::<T>),
+        set_coalesce: Some(coalesce::set::<T>),
+        get_per_queue_coalesce: Some(coalesce::get_per_queue::<T>),
+        set_per_queue_coalesce: Some(coalesce::set_per_queue::<T>),
         get_drvinfo: Some(ethtool::drvinfo::<T>),
         get_link: Some(bindings::ethtool_op_get_link),
         get_sset_count: Some(ethtool::sset_count::<T>),
