@@ -27,6 +27,10 @@ use kernel::{
     ThisModule, //
 };
 use netchannel2_kernel::{
+    debug::{
+        ModuleFolder,
+        Shown, //
+    },
     is_xen_domain,
     work::{
         ModuleQueue,
@@ -38,9 +42,13 @@ use netchannel2_kernel::{
 /// Runs what must not run in interrupts or under xenbus' locks.
 static QUEUE: ModuleQueue = ModuleQueue::new();
 
+/// A file for each interface, in debugfs.
+static FOLDER: ModuleFolder = ModuleFolder::new();
+
 /// The module; the fields are dropped in this order.
 struct NetbackModule {
     _driver: Option<Pin<KBox<Registration<Adapter<Netback>>>>>,
+    _folder: Shown,
     _queue: Running,
 }
 
@@ -49,6 +57,7 @@ impl kernel::Module for NetbackModule {
         parameters::check()?;
 
         let queue = QUEUE.start(c"netchannel2_back")?;
+        let folder = FOLDER.start(c"netchannel2_back")?;
         let driver = if is_xen_domain() {
             Some(KBox::try_pin_init(
                 Registration::new(c"netchannel2_back", module),
@@ -64,6 +73,7 @@ impl kernel::Module for NetbackModule {
 
         Ok(Self {
             _driver: driver,
+            _folder: folder,
             _queue: queue,
         })
     }

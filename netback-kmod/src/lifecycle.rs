@@ -9,6 +9,7 @@ use crate::{
     classic,
     parameters,
     vif::Vif,
+    FOLDER,
     QUEUE, //
 };
 use kernel::{
@@ -38,12 +39,14 @@ use netchannel2_kernel::{
     channel::{
         Breaches,
         Chance,
+        Channel,
         Connection,
         Ending,
         Link,
         Role,
         FEATURES, //
     },
+    debug::ShownFile,
     event::EventChannel,
     net::{
         Offloads,
@@ -66,6 +69,7 @@ pub(crate) struct Life {
     phase: Option<Phase>,
     link: Option<Link<Vif>>,
     registration: Option<Registration<Vif>>,
+    file: Option<ShownFile<Channel<Vif>>>,
     /// The frontend has answered and the hotplug script has not run yet.
     awaiting_hotplug: bool,
     breaches: Breaches,
@@ -91,6 +95,8 @@ pub(crate) fn start(vif: &Arc<Vif>) -> Result {
     let mut life = vif.life.lock();
 
     life.registration = Some(registration);
+    // Missed by nobody but people who look for it.
+    life.file = FOLDER.add(vif.device.name(), vif.channel.clone()).ok();
     publish(vif, &mut life)?;
     drop(life);
     // For an interface that takes another's place, after the module was loaded anew.
@@ -175,8 +181,11 @@ pub(crate) fn unbind(vif: &Arc<Vif>) {
     }
     life.phase = None;
     let registration = life.registration.take();
+    let file = life.file.take();
     let handing_on = life.handing_on;
     drop(life);
+    // Not under the lock, as it waits for readers.
+    drop(file);
 
     // Not under the lock: this takes the network's own.
     drop(registration);

@@ -8,6 +8,7 @@ mod buffer;
 mod event;
 mod grant;
 mod mac;
+mod timer;
 
 use kernel::{
     prelude::*,

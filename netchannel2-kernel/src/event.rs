@@ -51,6 +51,15 @@ pub enum EventWork {
     Spurious,
 }
 
+/// Whether there was an interrupt to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Interrupt {
+    /// There was, and it has ended.
+    Ended,
+    /// There was none.
+    None,
+}
+
 /// A bound event channel.
 ///
 /// # Invariants
@@ -127,9 +136,9 @@ impl<H: EventHandler> EventChannel<H> {
     }
 
     /// Lets the next event through, if one was taken since the last call.
-    pub fn end_of_interrupt(&self, work: EventWork) {
+    pub fn end_of_interrupt(&self, work: EventWork) -> Interrupt {
         if self.shared.unfinished.xchg(0, Full) == 0 {
-            return;
+            return Interrupt::None;
         }
 
         let flags = match work {
@@ -139,6 +148,7 @@ impl<H: EventHandler> EventChannel<H> {
         // SAFETY: By the type invariant the irq is bound with late EOI; `unfinished` was 1, so
         // exactly one EOI is owed.
         unsafe { bindings::xen_irq_lateeoi(self.irq, flags) }
+        Interrupt::Ended
     }
 
     fn from_irq(irq: c_int, shared: Arc<Shared<H>>, name: CString) -> Result<Self> {

@@ -14,11 +14,13 @@
 //! | [`ring`] | the shared memory of one queue, from either side |
 //! | [`net`] | net devices, NAPI, sk_buffs, page pools, ethtool |
 //! | [`channel`] | one queue between netdev and ring: the data path that both drivers share |
+//! | [`debug`] | a folder in debugfs |
 //! | [`sync`], [`timer`], [`work`] | locks that exclude softirqs, timers, work queues of a module |
 
 mod bindings;
 
 pub mod channel;
+pub mod debug;
 pub mod event;
 pub mod grant;
 pub mod net;

@@ -25,6 +25,10 @@ use kernel::{
     ThisModule, //
 };
 use netchannel2_kernel::{
+    debug::{
+        ModuleFolder,
+        Shown, //
+    },
     has_pv_nic_devices,
     is_xen_domain,
     work::{
@@ -37,9 +41,13 @@ use netchannel2_kernel::{
 /// Runs what must not run in interrupts or under xenbus' locks.
 static QUEUE: ModuleQueue = ModuleQueue::new();
 
+/// A file for each interface, in debugfs.
+static FOLDER: ModuleFolder = ModuleFolder::new();
+
 /// The module; the fields are dropped in this order.
 struct NetfrontModule {
     _driver: Option<Pin<KBox<Registration<Adapter<Netfront>>>>>,
+    _folder: Shown,
     _queue: Running,
 }
 
@@ -48,6 +56,7 @@ impl kernel::Module for NetfrontModule {
         parameters::check()?;
 
         let queue = QUEUE.start(c"netchannel2_front")?;
+        let folder = FOLDER.start(c"netchannel2_front")?;
         let driver = if is_xen_domain() && !has_pv_nic_devices() {
             pr_err!("this guest's network devices are emulated\n");
             return Err(ENODEV);
@@ -66,6 +75,7 @@ impl kernel::Module for NetfrontModule {
 
         Ok(Self {
             _driver: driver,
+            _folder: folder,
             _queue: queue,
         })
     }

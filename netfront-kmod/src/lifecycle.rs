@@ -8,7 +8,8 @@
 use crate::{
     classic,
     parameters,
-    vif::Vif, //
+    vif::Vif,
+    FOLDER, //
 };
 use kernel::{
     fmt::Arguments,
@@ -40,12 +41,14 @@ use netchannel2_kernel::{
     channel::{
         Breaches,
         Chance,
+        Channel,
         Connection,
         Ending,
         Link,
         Role,
         FEATURES, //
     },
+    debug::ShownFile,
     event,
     net::{
         Carrier,
@@ -71,6 +74,7 @@ pub(crate) struct Life {
     otherend: Option<CString>,
     link: Option<Link<Vif>>,
     registration: Option<Registration<Vif>>,
+    file: Option<ShownFile<Channel<Vif>>>,
     breaches: Breaches,
     /// The backend has been in another state since it was answered: an offer is a new one then.
     has_moved: bool,
@@ -96,6 +100,8 @@ pub(crate) fn start(vif: &Arc<Vif>, otherend: CString) -> Result {
     let mut life = vif.life.lock();
 
     life.registration = Some(registration);
+    // Missed by nobody but people who look for it.
+    life.file = FOLDER.add(vif.device.name(), vif.channel.clone()).ok();
     life.otherend = Some(otherend);
     enter(vif, &mut life, Phase::Initialising);
     Ok(())
@@ -171,9 +177,12 @@ pub(crate) fn unbind(vif: &Arc<Vif>) {
 
     life.phase = None;
     let registration = life.registration.take();
+    let file = life.file.take();
     let otherend = life.otherend.take();
     let handing_on = life.handing_on;
     drop(life);
+    // Not under the lock, as it waits for readers.
+    drop(file);
 
     if !handing_on {
         // The backend lets go of the rings before they are taken from it, as this side does of the

@@ -9,16 +9,24 @@ use super::{
     Channel,
     Fault, //
 };
-use crate::net::{
-    Coalesce,
-    NotModerating,
-    Poll, //
+use crate::{
+    debug::Show,
+    net::{
+        Coalesce,
+        NotModerating,
+        Poll, //
+    },
 };
-use kernel::prelude::*;
+use kernel::{
+    fmt,
+    prelude::*, //
+};
 use netchannel2_core::{
     moderation::{
         Cause,
         Limits,
+        Report,
+        Rule,
         Settings, //
     },
     stats::EventCounters,
@@ -175,6 +183,45 @@ impl<P: Poll> Channel<P> {
             self.fail(fault);
         }
     }
+}
+
+/// How events are moderated, towards this end and from it.
+impl<P: Poll> Show for Channel<P> {
+    fn show(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (wanted, in_force) = {
+            let moderation = self.moderation.lock();
+
+            (moderation.settings, moderation.in_force())
+        };
+        // Copied, so that nothing waits for the formatting.
+        let moderator = self
+            .send
+            .lock()
+            .as_ref()
+            .map(|side| *side.raiser.moderator());
+
+        writeln!(f, "[towards this end, raised by the other one]")?;
+        show_rule(f, "rx, wanted", &wanted.packets)?;
+        show_rule(f, "rx, in force", &in_force.packets)?;
+        show_rule(f, "tx, wanted", &wanted.completions)?;
+        show_rule(f, "tx, in force", &in_force.completions)?;
+        writeln!(f, "[towards the other end, raised here]")?;
+        match &moderator {
+            Some(moderator) => write!(f, "{}", Report(moderator)),
+            None => writeln!(f, "not connected"),
+        }
+    }
+}
+
+fn show_rule(f: &mut fmt::Formatter<'_>, name: &str, rule: &Rule) -> fmt::Result {
+    let (usecs, frames) = (rule.usecs.get(), rule.frames.get());
+    let adaptive = if rule.adaptive.is_on() {
+        ", adaptive"
+    } else {
+        ""
+    };
+
+    writeln!(f, "{name}: {usecs} us, {frames} frames{adaptive}")
 }
 
 impl<P: Poll> SendSide<P> {

@@ -15,7 +15,8 @@ use super::{
 use crate::{
     event::{
         EventChannel,
-        EventWork, //
+        EventWork,
+        Interrupt, //
     },
     grant::{
         CopyBatch,
@@ -214,16 +215,18 @@ impl<P: Poll> ReceiveSide<P> {
     }
 
     /// Lets the next event through, once all that the last one may have been about is done.
+    ///
+    /// What a poll without an interrupt has found may be what the next event is about.
     pub(super) fn end_of_interrupt(&mut self) {
-        let work = match core::mem::take(&mut self.found) {
+        let work = match self.found {
             true => EventWork::Found,
-            false => {
-                self.counters.spurious_polls += 1;
-                EventWork::Spurious
-            }
+            false => EventWork::Spurious,
         };
 
-        self.events.end_of_interrupt(work);
+        if self.events.end_of_interrupt(work) == Interrupt::Ended {
+            self.counters.spurious_polls += u64::from(!self.found);
+            self.found = false;
+        }
     }
 
     pub(super) fn borrowing(&mut self) -> &mut Borrowing {
