@@ -115,6 +115,7 @@ class Backend(Side):
 
     def close(self):
         """Closes, waits for the frontend to let go, and unplugs."""
+        self.let_go()
         if self.store.state(self.path) != UNKNOWN:
             self.store.write_all(self.path, {"online": 0, "state": CLOSING})
             self.store.wait_state(self.peer_path, (CLOSED, UNKNOWN), 5)

@@ -10,19 +10,33 @@ from dataclasses import dataclass, field
 
 from frames import junk
 from protocol import (
+    CHUNK_PAGES,
     FINISH,
     MAX_INLINE,
     MAX_OUTSTANDING,
     MIN_CREDIT_BYTES,
     PACKET,
     PACKET_HEAD,
+    PAGE,
+    POOL_ADD,
+    POOL_ANSWER,
+    POOL_DROP,
+    POOL_DROPPED,
+    POOL_MAPPED,
+    POOL_REFUSED,
     SET_MAX_PACKETS,
     STATUS_COPY_FAILED,
     STATUS_OK,
+    WAY_STAGED,
+    Unexpected,
     finish,
     packet,
+    pool_add,
+    pool_answer,
+    pool_drop,
     rounded,
     set_max_packets,
+    staged,
 )
 from ring import Consumer, Full, Producer
 
@@ -31,6 +45,9 @@ OWN_PACKETS = 64
 POOL_PAGES = MAX_OUTSTANDING + 2
 INLINE_LIMIT = 256
 POLL = 0.005
+
+# What is done about a chunk that the peer offers.
+REFUSE, MAP, IGNORE = "refuse", "map", "ignore"
 
 
 @dataclass
@@ -45,6 +62,8 @@ class Wires:
     wait: object
     # copy(reference, offset, length): bytes of a page that the peer granted, or None.
     copy: object
+    # map(references): pages that the peer granted, as a `xen.Mapped` or its like, or None.
+    map: object
     # Pages granted to the peer, as a `xen.Shared` or its like.
     pool: object
 
@@ -55,7 +74,13 @@ class Seen:
 
     packets: int = 0
     granted: int = 0
+    staged: int = 0
     copy_failures: int = 0
+    # Chunks that the peer offered, and those that it dropped, in order.
+    offers: list = field(default_factory=list)
+    drops: list = field(default_factory=list)
+    # What the peer answered about own chunks, by chunk.
+    answers: dict = field(default_factory=dict)
     statuses: dict = field(default_factory=dict)
 
 
@@ -73,6 +98,9 @@ class Channel:
         self.outstanding = {}
         self.owed = []
         self.kept = []
+        # The peer's chunks, mapped, and answers about them that are to be sent.
+        self.mapped = {}
+        self.replies = []
         self.seen = Seen()
         self.sequence = 0
         # Switches for lies: whether FINISHes go out, and whether consumed bytes are given back.
@@ -80,6 +108,10 @@ class Channel:
         self.releasing = True
         # Whether the peer is woken each time, wanted or not.
         self.insistent = False
+        # Refused chunks make the driver under test grant its packets, which most lies are about.
+        self.offered = REFUSE
+        # Whether a chunk stays mapped and is not answered for when the peer drops it.
+        self.keeping = False
 
     # Speaking
 
@@ -97,6 +129,12 @@ class Channel:
             except Full:
                 break
             del self.owed[:32]
+        while self.replies:
+            try:
+                self.out.put(pool_answer(*self.replies[0]))
+            except Full:
+                break
+            del self.replies[0]
         wanted = self.out.publish()
         if self.releasing:
             wanted = self.inn.publish() or wanted
@@ -138,6 +176,45 @@ class Channel:
         self.outstanding[ident] = len(frame)
         return ident
 
+    def offer(self, chunk, pages, seconds=5):
+        """Offers a chunk on shared pages and returns what the peer answers, or None."""
+        self.seen.answers.pop(chunk, None)
+        self.raw(pool_add(chunk, pages.refs))
+        return self._answer(chunk, seconds)
+
+    def drop(self, chunk, seconds=5):
+        """Says that a chunk is not used any more and returns what the peer answers, or None."""
+        self.seen.answers.pop(chunk, None)
+        self.raw(pool_drop(chunk))
+        return self._answer(chunk, seconds)
+
+    def _answer(self, chunk, seconds):
+        self.run(seconds, lambda: chunk in self.seen.answers)
+        answers = self.seen.answers.get(chunk)
+        return answers[-1] if answers else None
+
+    def stage(self, frame, chunk, pages, first=0):
+        """Puts a frame on pages of an own chunk, from one on, and returns the fragments that name their slots."""
+        parts = []
+        for at in range(0, len(frame), PAGE):
+            page, octets = first + at // PAGE, frame[at : at + PAGE]
+            pages.page(page)[: len(octets)] = octets
+            parts.append((chunk * CHUNK_PAGES + page, 0, len(octets)))
+        return parts
+
+    def ping_staged(self, size, chunk, pages, first=0):
+        """Sends a ping in slots of an own chunk and returns its number."""
+        self.sequence = (self.sequence + 1) & 0xFFFF
+        self.host.answered.discard(self.sequence)
+        self.raw(staged(self.stage(self.host.ping(self.sequence, size), chunk, pages, first)))
+        return self.sequence
+
+    def let_go(self):
+        """Unmaps the peer's chunks, which comes before saying that the channel is closed."""
+        while not self.keeping and self.mapped:
+            _, pages = self.mapped.popitem()
+            pages.unmap()
+
     def place(self, index, octets, offset=0):
         """Puts bytes on a page of the pool and returns the fragment that they are."""
         self.wires.pool.page(index)[offset : offset + len(octets)] = octets
@@ -174,11 +251,45 @@ class Channel:
                     self.seen.statuses.setdefault(ident, []).append(status)
             elif message.kind == PACKET:
                 self._take_packet(message)
+            elif message.kind in (POOL_ADD, POOL_DROP, POOL_ANSWER):
+                self._take_pool(message)
         return count
+
+    def _take_pool(self, message):
+        chunk = message.chunk
+        if message.kind == POOL_ANSWER:
+            self.seen.answers.setdefault(chunk, []).append(message.answer)
+        elif message.kind == POOL_DROP:
+            self.seen.drops.append(chunk)
+            if chunk not in self.mapped:
+                raise Unexpected(f"chunk {chunk} is dropped and not mapped")
+            if not self.keeping:
+                self.mapped.pop(chunk).unmap()
+                self.replies.append((chunk, POOL_DROPPED))
+        else:
+            self.seen.offers.append(chunk)
+            if chunk in self.mapped:
+                raise Unexpected(f"chunk {chunk} is offered and mapped")
+            if self.offered == MAP and (pages := self.wires.map(message.references)) is not None:
+                self.mapped[chunk] = pages
+                self.replies.append((chunk, POOL_MAPPED))
+            elif self.offered != IGNORE:
+                self.replies.append((chunk, POOL_REFUSED))
+
+    def _slot(self, slot, offset, length):
+        pages = self.mapped.get(slot // CHUNK_PAGES)
+        if pages is None:
+            raise Unexpected(f"a packet names slot {slot}, which is not mapped")
+        start = slot % CHUNK_PAGES * PAGE + offset
+        return bytes(memoryview(pages.memory).cast("B")[start : start + length])
 
     def _take_packet(self, message):
         self.seen.packets += 1
         frame, status = message.inline, STATUS_OK
+        if message.way == WAY_STAGED:
+            self.seen.staged += 1
+            frame += b"".join(self._slot(*fragment) for fragment in message.fragments)
+            message.fragments = []
         for reference, offset, length in message.fragments:
             self.kept.append((reference, offset, length))
             part = self.wires.copy(reference, offset, length)

@@ -83,6 +83,7 @@ class Frontend(Side):
 
     def close(self):
         """Closes and withdraws the answer; the toolstack's keys stay."""
+        self.let_go()
         try:
             self.set_state(CLOSED)
             self.store.wait_state(self.peer_path, (CLOSED, UNKNOWN), 5)

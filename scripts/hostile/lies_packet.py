@@ -66,7 +66,7 @@ def packet_size_long(channel, _side):
 
 
 # Ways and ids.
-for _way in (1, 3, 4, 255):
+for _way in (3, 4, 255):
     _inline(f"way-{_way}", f"a packet travels by way {_way}", f"packet.way is {_way}: unknown or not negotiated", way=_way)
 _inline("inline-with-id", "an inline packet has an id", "packet.id is 3", ident=3)
 _granted("granted-without-id", "a granted packet has no id", "packet.id is 65535", ident=NO_ID)

@@ -53,7 +53,6 @@ _numbers(
     keys.FEATURES,
     [
         ("unknown", "0x80000000", "has 0x80000000 (unknown 0x80000000): not offered"),
-        ("staged", "0x100", "has 0x100 (staged): not offered"),
         ("posted", "0x200", "has 0x200 (posted): not offered"),
         ("decimal", "31", 'is "31": not a number'),
         ("missing", None, "is missing"),

@@ -13,6 +13,7 @@ PAGE = 4096
 ALIGNMENT = 8
 
 SET_MAX_PACKETS, PACKET, FINISH, SET_MODERATION, PAD = 1, 2, 3, 4, 255
+POOL_ADD, POOL_DROP, POOL_ANSWER = 5, 6, 7
 
 HEADER_SIZE = 8
 PACKET_HEAD = 32
@@ -35,12 +36,18 @@ HASH_L3, HASH_L4 = 1, 2
 
 FEATURE_CSUM, FEATURE_GSO_TCPV4, FEATURE_GSO_TCPV6, FEATURE_GSO_UDP_L4, FEATURE_HASH = (1 << bit for bit in range(5))
 FEATURE_MODERATION = 1 << 5
-FEATURES_KNOWN = 0x3F
+FEATURE_STAGED = 1 << 8
+FEATURES_KNOWN = 0x3F | FEATURE_STAGED
 
 MODERATION_WISH, MODERATION_IN_FORCE = 0, 1
 MAX_USECS, MAX_FRAMES = 10000, 128
 
 STATUS_OK, STATUS_COPY_FAILED, STATUS_NO_MEMORY, STATUS_BAD_PACKET = 0, 1, 2, 3
+
+# Staged memory: a slot is a page of a chunk.
+CHUNK_PAGES, MAX_CHUNKS = 32, 32
+MAX_SLOTS = CHUNK_PAGES * MAX_CHUNKS
+POOL_MAPPED, POOL_REFUSED, POOL_DROPPED, POOL_GIVE_BACK = 0, 1, 2, 3
 
 RESERVED_REFERENCES = 8
 MIN_ORDER, MAX_ORDER = 2, 4
@@ -110,6 +117,41 @@ def finish(entries, **lies):
     return message + bytes([lies.get("padding", 0)]) * (size - content)
 
 
+def pool_add(chunk, references, **lies):
+    """Builds a POOL_ADD. Lies: flags, size, reserved."""
+    head = struct.pack(
+        "<BBHBBH",
+        POOL_ADD,
+        lies.get("flags", 0),
+        lies.get("size", HEADER_SIZE + 4 * CHUNK_PAGES),
+        chunk,
+        lies.get("reserved", 0) & 0xFF,
+        lies.get("reserved", 0) >> 8,
+    )
+    return head + struct.pack(f"<{len(references)}I", *references)
+
+
+def pool_drop(chunk, **lies):
+    """Builds a POOL_DROP. Lies: flags, size, answer (which is reserved), reserved."""
+    return _pool_chunk(POOL_DROP, chunk, lies.get("answer", 0), lies)
+
+
+def pool_answer(chunk, answer, **lies):
+    """Builds a POOL_ANSWER. Lies: flags, size, reserved."""
+    return _pool_chunk(POOL_ANSWER, chunk, answer, lies)
+
+
+def _pool_chunk(kind, chunk, answer, lies):
+    head = (kind, lies.get("flags", 0), lies.get("size", HEADER_SIZE))
+    return struct.pack("<BBHBBH", *head, chunk, answer, lies.get("reserved", 0))
+
+
+def staged(parts, **lies):
+    """Builds a PACKET that is staged in slots: (slot, offset, length). Lies: as those of `packet`, and inline."""
+    inline = lies.pop("inline", b"")
+    return packet(inline, parts, **{"way": WAY_STAGED, "ident": NO_ID, **lies})
+
+
 def packet(inline=b"", parts=(), **lies):
     """Builds a PACKET of inline bytes and parts, which are fragments: (reference, offset, length).
 
@@ -167,6 +209,9 @@ class Message:
     # packet_usecs, packet_frames, completion_usecs, completion_frames
     moderation: tuple = ()
     entries: list = field(default_factory=list)
+    chunk: int = 0
+    answer: int = 0
+    references: list = field(default_factory=list)
 
 
 class Unexpected(Exception):
@@ -193,9 +238,21 @@ def parse(octets):
             message.entries.append((ident, status))
     elif kind == PACKET and size >= PACKET_HEAD:
         _parse_packet(octets, message)
+    elif kind in (POOL_ADD, POOL_DROP, POOL_ANSWER):
+        _parse_pool(octets, message)
     elif kind != PAD:
         raise Unexpected(f"message of type {kind} and size {size}")
     return message
+
+
+def _parse_pool(octets, message):
+    pages = CHUNK_PAGES if message.kind == POOL_ADD else 0
+    if message.size != HEADER_SIZE + 4 * pages or message.flags:
+        raise Unexpected(f"pool message of type {message.kind}, size {message.size}, flags {message.flags}")
+    message.chunk, message.answer, reserved = struct.unpack_from("<BBH", octets, 4)
+    if message.chunk >= MAX_CHUNKS or reserved or message.kind != POOL_ANSWER and message.answer:
+        raise Unexpected(f"pool message of type {message.kind} is {octets[:HEADER_SIZE].hex()}")
+    message.references = list(struct.unpack_from(f"<{pages}I", octets, HEADER_SIZE))
 
 
 def _parse_packet(octets, message):

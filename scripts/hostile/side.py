@@ -69,6 +69,15 @@ class Side:
         self.resources.append(shared.unshare)
         return shared
 
+    def map_peer(self, refs):
+        """Maps pages of the peer for reading; None if Xen refuses."""
+        try:
+            mapped = self.mapping.map(self.peer_domain, refs, writable=False)
+        except OSError:
+            return None
+        # Not among the resources: a liar may keep it for as long as this process lives.
+        return mapped
+
     def stale_reference(self):
         """Returns a reference that was granted to the peer and is not any more."""
         shared = self.sharing.share(self.peer_domain, 1)
@@ -81,8 +90,14 @@ class Side:
         self.resources.append(lambda: self.events.unbind(port))
         return port
 
+    def let_go(self):
+        """Unmaps what is mapped of the peer's pool, but for a liar who keeps it."""
+        if self.channel is not None:
+            self.channel.let_go()
+
     def release(self):
         """Gives back everything, last things first; what the peer still holds Xen keeps for it."""
+        self.let_go()
         self.channel = None
         while self.resources:
             try:
@@ -105,6 +120,7 @@ class Side:
             notify=lambda: self.events.notify(self.port),
             wait=self.events.wait,
             copy=lambda ref, offset, length: self.mapping.copy(self.peer_domain, ref, offset, length),
+            map=self.map_peer,
             pool=pool,
         )
         host = Host(mac_of(self.own_mac()), self.options.own_ip, self.options.peer_ip)

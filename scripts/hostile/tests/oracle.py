@@ -17,12 +17,14 @@ sys.path.insert(0, str(HERE.parent))
 
 import store as keys
 from channel import POOL_PAGES
-from protocol import FEATURES_KNOWN, PAGE
+from protocol import CHUNK_PAGES, FEATURES_KNOWN, PAGE
 from ring import bytes_of
 from side import Side
 from store import CLOSED, CONNECTED, INIT_WAIT
 
 STALE, OTHER_DOMAIN, PEERS_PAGE = 30001, 30002, 100
+# The oracle's chunk, and pages of the file that this side shares.
+PEERS_CHUNK, OWN_CHUNK = 101, 1000
 
 
 def build():
@@ -78,9 +80,9 @@ class FakeStore:
 class Pages:
     """Pages that stand for granted ones."""
 
-    def __init__(self, refs):
+    def __init__(self, refs, memory=None):
         self.refs = refs
-        self.memory = bytearray(len(refs) * PAGE)
+        self.memory = bytearray(len(refs) * PAGE) if memory is None else memory
 
     def page(self, index, count=1):
         """Returns a view of some of the pages."""
@@ -88,6 +90,9 @@ class Pages:
 
     def unmap(self):
         """Stands for `Mapped.unmap`."""
+
+    def unshare(self):
+        """Stands for `Shared.unshare`."""
 
 
 class OracleSide(Side):
@@ -140,7 +145,7 @@ class OracleSide(Side):
     def connect(self):
         if self.verdict:
             return None
-        length = PAGE + 2 * bytes_of(self.order) + PAGE
+        length = PAGE + 2 * bytes_of(self.order) + PAGE + 2 * CHUNK_PAGES * PAGE
         file = tempfile.NamedTemporaryFile(dir="/dev/shm")
         file.truncate(length)
         self.memory = mmap.mmap(file.fileno(), length)
@@ -178,12 +183,20 @@ class OracleSide(Side):
         return bytes(self.memory[start : start + length]) if ref == PEERS_PAGE else None
 
     def map(self, _domain, refs, writable=True):
-        """Maps nothing."""
+        """Maps the oracle's chunk, and else nothing."""
+        if refs == list(range(PEERS_CHUNK, PEERS_CHUNK + CHUNK_PAGES)):
+            return Pages(refs, self._chunk(0))
         return Pages(refs)
 
     def share(self, count, domain=None, writable=True):
+        if count == CHUNK_PAGES and domain is None and self.channel is not None:
+            return Pages(range(OWN_CHUNK, OWN_CHUNK + count), self._chunk(1))
         first = 40 if domain is None else OTHER_DOMAIN
         return Pages(range(first, first + count))
+
+    def _chunk(self, index):
+        start = PAGE + 2 * bytes_of(self.order) + PAGE + index * CHUNK_PAGES * PAGE
+        return memoryview(self.memory)[start : start + CHUNK_PAGES * PAGE]
 
     def unbound_port(self, _domain):
         return 5

@@ -9,7 +9,27 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import frames
-from protocol import PACKET, PAGE, SET_MAX_PACKETS, Unexpected, finish, packet, pad, parse, set_max_packets, set_moderation
+from protocol import (
+    NO_ID,
+    PACKET,
+    PAGE,
+    POOL_ADD,
+    POOL_ANSWER,
+    POOL_DROP,
+    SET_MAX_PACKETS,
+    WAY_STAGED,
+    Unexpected,
+    finish,
+    packet,
+    pad,
+    parse,
+    pool_add,
+    pool_answer,
+    pool_drop,
+    set_max_packets,
+    set_moderation,
+    staged,
+)
 from ring import Consumer, Control, Full, Producer, bytes_of, reached
 
 
@@ -41,9 +61,26 @@ class Messages(unittest.TestCase):
         message = parse(set_max_packets(3, 70000))
         self.assertEqual((message.kind, message.max_packets, message.max_bytes), (SET_MAX_PACKETS, 3, 70000))
 
+    def test_pool(self):
+        """Messages about chunks, and packets in slots."""
+        self.assertEqual(pool_add(3, range(8, 40)).hex()[:32], "05008800" + "03000000" + "08000000" + "09000000")
+        self.assertEqual(len(pool_add(3, range(8, 40))), 136)
+        self.assertEqual(pool_drop(31).hex(), "060008001f000000")
+        self.assertEqual(pool_answer(5, 3).hex(), "0700080005030000")
+        message = parse(pool_add(31, range(100, 132)))
+        self.assertEqual((message.kind, message.chunk, message.references), (POOL_ADD, 31, list(range(100, 132))))
+        message = parse(pool_answer(7, 2))
+        self.assertEqual((message.kind, message.chunk, message.answer), (POOL_ANSWER, 7, 2))
+        self.assertEqual(parse(pool_drop(7)).kind, POOL_DROP)
+        message = parse(staged([(1023, 16, 60)], inline=b"ab"))
+        self.assertEqual((message.way, message.ident, message.length), (WAY_STAGED, NO_ID, 62))
+        self.assertEqual(message.fragments, [(1023, 16, 60)])
+
     def test_lies_are_noticed(self):
         """The parser does not take a message that does not add up."""
-        for octets in (finish([(1, 0)], count=9), packet(b"x" * 60, inline_length=600), b"\x07" + bytes(15), b"\x02"):
+        pools = (pool_add(32, range(100, 132)), pool_drop(1, answer=1), pool_answer(1, 0, reserved=1), pool_answer(1, 0, flags=1))
+        others = (finish([(1, 0)], count=9), packet(b"x" * 60, inline_length=600), b"\x08" + bytes(15), b"\x02")
+        for octets in (*pools, *others):
             with self.assertRaises(Unexpected):
                 parse(octets)
 

@@ -21,10 +21,16 @@ BATCH = 6
 SAMPLE = {
     "front": "version-2 order-5 features-unknown tx-ref-stale port-closed prod-far cons-far first-packet size-7 type-4 "
              "length-65536 id-256 fragment-crosses-page csum-both reference-not-granted finish-unknown finish-twice "
-             "credit-exceeded vanish",
+             "credit-exceeded pool-add-chunk-32 pool-add-reference-7 pool-add-reserved pool-add-twice pool-add-half-granted "
+             "pool-drop-unknown pool-mapped-unsolicited pool-answer-unknown pool-mapped-twice pool-never-answered "
+             "pool-gives-back pool-maps pool-keeps-mapped staged-slot-1024 staged-slot-dropped staged-with-id "
+             "staged-sum-short staged-honest staged-changes way-1-not-negotiated vanish",
     "back": "offer-version-0 offer-order-0 offer-features-text prod-far cons-far first-packet size-7 type-4 "
             "length-65536 id-256 fragment-crosses-page csum-both reference-not-granted finish-unknown finish-twice "
-            "credit-exceeded vanish",
+            "credit-exceeded pool-add-chunk-32 pool-add-reference-7 pool-add-reserved pool-add-twice pool-add-half-granted "
+            "pool-drop-unknown pool-mapped-unsolicited pool-answer-unknown pool-mapped-twice pool-never-answered "
+            "pool-gives-back pool-maps pool-keeps-mapped staged-slot-1024 staged-slot-dropped staged-with-id "
+            "staged-sum-short staged-honest staged-changes way-1-not-negotiated vanish",
 }
 # Seconds for one lie under emulation beside a build; most take three.
 LIE_LIMIT = 90
@@ -50,13 +56,13 @@ def hostile_self(lab):
         lab.expect(front[0]["ok"], f"the frontend's side: {front}")
 
 
-@scenario("hostile_front_sample", kinds=("ours",), seconds=400)
+@scenario("hostile_front_sample", kinds=("ours",), seconds=700)
 def hostile_front_sample(lab):
     """A hostile frontend tells netchannel2_back one lie for each rule."""
     lying_frontend(lab, SAMPLE["front"].split())
 
 
-@scenario("hostile_back_sample", kinds=("ours",), seconds=400)
+@scenario("hostile_back_sample", kinds=("ours",), seconds=700)
 def hostile_back_sample(lab):
     """A hostile backend tells netchannel2_front one lie for each rule."""
     lying_backend(lab, SAMPLE["back"].split())

@@ -11,6 +11,7 @@
 mod host;
 mod memory;
 mod peer;
+mod staging;
 mod store;
 
 use std::{
@@ -28,7 +29,9 @@ fn main() -> ExitCode {
     let result = match words[..] {
         ["store", what] => store::judge(what),
         [role, file, order, features] => queue(role, file, order, features),
-        _ => Err("usage: hostile-oracle store answer|offer | front|back FILE ORDER FEATURES".into()),
+        _ => {
+            Err("usage: hostile-oracle store answer|offer | front|back FILE ORDER FEATURES".into())
+        }
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

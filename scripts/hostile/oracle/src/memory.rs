@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 
-//! A queue in a file: the control page, tx, rx, and a page of data for granted packets.
+//! A queue in a file: the control page, tx, rx, a page of data for granted packets, and a chunk of pages for the pool of
+//! either side.
 
 use std::{
     fs::File,
@@ -53,24 +54,32 @@ impl SharedRing for FileRing {
 
     fn read(&self, at: RingOffset, into: &mut [u8]) {
         let at = self.base() + u64::from(at.get());
-        self.file.read_exact_at(into, at).expect("the file is as long as the queue");
+        self.file
+            .read_exact_at(into, at)
+            .expect("the file is as long as the queue");
     }
 
     fn write(&self, at: RingOffset, from: &[u8]) {
         let at = self.base() + u64::from(at.get());
-        self.file.write_all_at(from, at).expect("the file can be written");
+        self.file
+            .write_all_at(from, at)
+            .expect("the file can be written");
     }
 
     fn load(&self, word: IndexWord) -> u32 {
         let at = u64::from(control::offset(self.direction, word).get());
         let mut octets = [0; 4];
-        self.file.read_exact_at(&mut octets, at).expect("the file has a control page");
+        self.file
+            .read_exact_at(&mut octets, at)
+            .expect("the file has a control page");
         u32::from_le_bytes(octets)
     }
 
     fn store(&self, word: IndexWord, value: u32) {
         let at = u64::from(control::offset(self.direction, word).get());
-        self.file.write_all_at(&value.to_le_bytes(), at).expect("the file can be written");
+        self.file
+            .write_all_at(&value.to_le_bytes(), at)
+            .expect("the file can be written");
     }
 
     fn full_barrier(&self) {}

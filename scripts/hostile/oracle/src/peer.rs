@@ -28,32 +28,30 @@ use netchannel2_core::{
     },
     units::{
         FragmentLength,
-        PageOffset,
         PacketLength,
+        PageOffset,
         RingOrder, //
     },
     wire::{
         Features,
         FinishStatus,
-        Kind,
         MaxPackets,
         PacketCount,
         PacketMeta,
-        PoolAnswer,
         Purpose,
         SetModeration,
-        Way,
         WishNumber, //
     },
 };
 
 use crate::{
     host,
-    memory::FileRing, //
+    memory::FileRing,
+    staging::Staging, //
 };
 
 /// References from here on are granted to nobody, as far as this peer is concerned.
-const NOT_GRANTED: u32 = 30_000;
+pub const NOT_GRANTED: u32 = 30_000;
 
 /// How many packets the hostile peer may have outstanding.
 const CREDIT: u32 = 64;
@@ -65,6 +63,7 @@ pub struct Peer {
     data: FileRing,
     sender: Sender<FileRing>,
     receiver: Receiver<FileRing>,
+    staging: Staging,
     answers: VecDeque<Vec<u8>>,
 }
 
@@ -99,6 +98,7 @@ impl Peer {
             data: ring(own),
             sender,
             receiver: Receiver::new(ring(other), credit, features),
+            staging: Staging::new(features),
             answers: VecDeque::new(),
         };
         peer.turn().map_err(|violation| violation.to_string())?;
@@ -109,6 +109,7 @@ impl Peer {
     pub fn turn(&mut self) -> Result<(), Violation> {
         loop {
             let busy = self.receive()?;
+            self.staging.tend(&mut self.sender, &mut self.receiver)?;
             self.answer()?;
             let _ = self.sender.publish()?;
             let _ = self.receiver.publish();
@@ -130,20 +131,10 @@ impl Peer {
             count += 1;
             match event {
                 Event::Ready(limit) => self.sender.on_set_max_packets(limit)?,
-                Event::PoolAdd(chunk) => {
-                    self.receiver.borrowed().refused(chunk);
-                    self.sender.queue_answer(chunk, PoolAnswer::Refused);
-                }
-                Event::PoolDrop(chunk) => {
-                    self.receiver.borrowed().dropped(chunk);
-                    self.sender.queue_answer(chunk, PoolAnswer::Dropped);
-                }
-                // It has no pool.
-                Event::PoolAnswer(chunk, _) => {
-                    return Err(Violation::PoolState {
-                        kind: Kind::PoolAnswer.to_wire(),
-                        chunk: chunk.get(),
-                    });
+                Event::PoolAdd(_) => {
+                    if let Some(add) = self.receiver.pool_add() {
+                        self.staging.add(add);
+                    }
                 }
                 Event::SetModeration => {
                     // Answered as by a side with limits, which this one does not have.
@@ -156,6 +147,8 @@ impl Peer {
                         }
                     }
                 }
+                Event::PoolDrop(chunk) => self.staging.drop_chunk(chunk),
+                Event::PoolAnswer(chunk, answer) => self.staging.on_answer(chunk, answer)?,
                 Event::Finish => {
                     for finish in self.receiver.finishes().iter() {
                         self.sender.on_finish(finish)?;
@@ -169,9 +162,14 @@ impl Peer {
                     if let Some(id) = packet.id {
                         let refused = |part: &Fragment| part.reference().get() >= NOT_GRANTED;
                         let failed = packet.fragments.as_slice().iter().any(refused);
-                        let status = if failed { FinishStatus::CopyFailed } else { FinishStatus::Ok };
+                        let status = if failed {
+                            FinishStatus::CopyFailed
+                        } else {
+                            FinishStatus::Ok
+                        };
                         finishes.push((id, status));
-                    } else if packet.way == Way::Inline {
+                    } else {
+                        frame.extend(self.staging.read(&self.data, packet.staged.as_slice()));
                         self.answers.extend(host::answer(&frame));
                     }
                 }
@@ -209,6 +207,12 @@ impl Peer {
             return self.sender.send_inline(meta, length, |writer| {
                 let _ = writer.write(frame);
             });
+        }
+        let staged = self
+            .staging
+            .send(&mut self.sender, &self.data, length, frame);
+        if let Some(result) = staged {
+            return result;
         }
         let fragment = || {
             let length = FragmentLength::new(u16::try_from(frame.len()).ok()?)?;
