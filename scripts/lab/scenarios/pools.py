@@ -1,0 +1,309 @@
+"""Pools of pages that are granted once and mapped once: packets cross in them, and they come and go with what needs them."""
+import contextlib
+import time
+
+import leaks
+from hosts import load_command, unload_command, vif
+from machine import LabError
+from scenario import scenario
+from scenarios.basics import MTU_OVERHEAD, SWEEP_STEP, sweep_both_ways, with_largest_mtu
+
+CHUNK = 32
+# Above inline_max, below a page.
+MEDIUM = 1000
+ROUNDS = 100
+
+
+def counters(host, link):
+    """All of `ethtool -S`."""
+    lines = host.output(f"ethtool -S {link}").splitlines()
+    return {name.strip(): int(value) for name, _, value in (line.rpartition(":") for line in lines) if value.strip().isdigit()}
+
+
+class Ends:
+    """The counters of both ends, and by how much they have grown since."""
+
+    def __init__(self, lab, guest):
+        self.places = {"back": (lab.dom0, guest.vif()), "front": (guest, guest.link())}
+        self.before = self.read()
+
+    def read(self):
+        return {end: counters(*place) for end, place in self.places.items()}
+
+    def grown(self):
+        now = self.read()
+        return {end: {name: now[end][name] - value for name, value in self.before[end].items()} for end in now}
+
+    def value(self, end, name):
+        return counters(*self.places[end])[name]
+
+    def wait_for(self, end, name, is_so, seconds):
+        """Until the counter is as it should be; returns what it is."""
+        deadline = time.monotonic() + seconds
+        while not is_so(value := self.value(end, name)):
+            if time.monotonic() > deadline:
+                raise LabError(f"{name} of the {end} is {value} after {seconds} s")
+            time.sleep(0.5)
+        return value
+
+    def wait_pools(self, seconds=20):
+        """Until each end has mapped something of the other's pool."""
+        for end in self.places:
+            self.wait_for(end, "mapped_pages", lambda pages: pages >= CHUNK, seconds)
+
+
+@contextlib.contextmanager
+def with_options(lab, name, host, back="", front=""):
+    """A guest whose two drivers were loaded with these parameters; dom0's is loaded anew after it."""
+    lab.no_standing_guest()
+    lab.dom0.run(f"{unload_command(lab.back)} && {load_command(lab.back, back)}")
+    try:
+        guest = lab.new_guest(name, host)
+        guest.wait_link()
+        if front:
+            reload_front(lab, guest, front)
+        yield guest
+        guest.destroy()
+        lab.guests.remove(guest)
+    finally:
+        lab.tidy()
+        lab.dom0.load(*lab.back_drivers())
+
+
+def reload_front(lab, guest, options=""):
+    guest.run(f"{unload_command(lab.front)} && {load_command(lab.front, options)}")
+    guest.wait_link()
+
+
+def reload_back(lab, guest, options=""):
+    lab.dom0.run(f"{unload_command(lab.back)} && {load_command(lab.back, options)}")
+    lab.wait_bridged(guest)
+    guest.wait_link()
+
+
+def bulk(lab, guest, seconds=3):
+    """TCP both ways at once, in packets of up to 64 KB, checked."""
+    traffic = lab.traffic(guest)
+    for client, server, address in traffic.directions():
+        traffic.check(client, server, address, "tcp", f"--dir both --seconds {seconds} --streams 4")
+
+
+@scenario("pools_sweep", kinds=("ours",), seconds=400)
+def pools_sweep(lab):
+    """Packets of all sizes cross in pools, both ways, every byte checked; the counters of both ends agree."""
+    guest = lab.guest()
+    ends = Ends(lab, guest)
+    ends.wait_pools()
+    sweep_both_ways(lab, guest, 1500 - MTU_OVERHEAD, 3)
+    with_largest_mtu(lab, guest, lambda mtu: sweep_both_ways(lab, guest, mtu - MTU_OVERHEAD, 4 * SWEEP_STEP + 1))
+    bulk(lab, guest, 2)
+    time.sleep(0.5)
+    grown = ends.grown()
+    for sender, receiver in (("back", "front"), ("front", "back")):
+        sent, received = grown[sender], grown[receiver]
+        lab.expect(sent["send_staged_packets"] > 500, f"the {sender} has staged {sent['send_staged_packets']} packets")
+        for what in ("packets", "bytes"):
+            # Each reading is of one end: what goes meanwhile is in one and not in the other.
+            pair = sent[f"send_staged_{what}"], received[f"receive_staged_{what}"]
+            lab.expect(abs(pair[0] - pair[1]) <= 0.01 * pair[0], f"{sender} to {receiver}: {pair} staged {what}")
+        lab.expect(received["receive_bad_packets"] == 0, f"the {receiver} counts bad packets: {received}")
+
+
+@scenario("pools_steady", kinds=("ours",), seconds=300)
+def pools_steady(lab):
+    """Thousands of packets cross without one page granted, mapped, unmapped or copied by Xen for them."""
+    guest = lab.guest()
+    traffic = lab.traffic(guest)
+    ends = Ends(lab, guest)
+    ends.wait_pools()
+
+    def load():
+        for client, server, address in traffic.directions():
+            traffic.check(client, server, address, "udp", "--size 1400 --count 4000 --window 16 --max-loss 1", 120)
+
+    # The pools become as large as this load wants them.
+    load()
+    time.sleep(1)
+    ends = Ends(lab, guest)
+    load()
+    grown = ends.grown()
+    for end, counts in grown.items():
+        lab.expect(counts["send_staged_packets"] >= 4000, f"the {end} has staged {counts['send_staged_packets']} packets of 4000")
+        still = ("mapped_pages", "pool_pages", "pool_grown", "pool_shrunk", "pool_refused", "copy_hypercalls",
+                 "send_granted_packets", "send_finishes")
+        moved = {name: counts[name] for name in still if counts[name]}
+        lab.expect(not moved, f"while packets went, the {end} counted {moved}")
+
+
+@scenario("pools_grow", kinds=("ours",), seconds=400)
+def pools_grow(lab):
+    """Pools grow with their load up to pool_pages and no further, and shrink to one chunk when little is left of it."""
+    limit = 4 * CHUNK
+    with with_options(lab, "grow", 61, f"pool_pages={limit + CHUNK - 1}", f"pool_pages={limit}") as guest:
+        ends = Ends(lab, guest)
+        ends.wait_pools()
+        first = {end: ends.value(end, "pool_pages") for end in ends.places}
+        bulk(lab, guest, 5)
+        largest = {end: ends.value(end, "pool_pages") for end in ends.places}
+        for end, other in (("back", "front"), ("front", "back")):
+            lab.expect(first[end] >= CHUNK, f"the {end}'s pool began with {first[end]} pages")
+            lab.expect(CHUNK < largest[end] <= limit, f"the {end}'s pool has {largest[end]} pages under load")
+            lab.expect(largest[end] % CHUNK == 0, f"the {end}'s pool has {largest[end]} pages")
+            mapped = ends.value(other, "mapped_pages")
+            lab.expect(mapped <= limit, f"the {other} has mapped {mapped} pages")
+        lab.expect(max(largest.values()) == limit, f"the pools have {largest} pages under load")
+        # A little traffic, by which they notice that they are too large.
+        with lab.traffic(guest):
+            for end, other in (("back", "front"), ("front", "back")):
+                ends.wait_for(end, "pool_pages", lambda pages: pages == CHUNK, 90)
+                ends.wait_for(other, "mapped_pages", lambda pages: pages == CHUNK, 5)
+        for end, counts in ends.grown().items():
+            lab.expect(counts["pool_shrunk"] >= largest[end] // CHUNK - 1, f"the {end} counts {counts['pool_shrunk']} chunks less")
+            lab.expect(counts["pool_refused"] == 0, f"the {end} counts {counts['pool_refused']} refusals")
+        bulk(lab, guest, 1)
+
+
+@scenario("pools_off", kinds=("ours",), seconds=500)
+def pools_off(lab):
+    """With pool_pages=0 at either end or both, packets are granted instead, and all is as before."""
+    for number, (back, front) in enumerate(((0, 512), (512, 0), (0, 0))):
+        with with_options(lab, f"off{number}", 62 + number, f"pool_pages={back}", f"pool_pages={front}") as guest:
+            pages = {"back": back, "front": front}
+            ends = Ends(lab, guest)
+            for end, other in (("back", "front"), ("front", "back")):
+                if pages[end]:
+                    ends.wait_for(other, "mapped_pages", lambda count: count >= CHUNK, 20)
+            sweep_both_ways(lab, guest, 1500 - MTU_OVERHEAD, 29)
+            bulk(lab, guest, 1)
+            grown = ends.grown()
+            for end, counts in grown.items():
+                staged, granted = counts["send_staged_packets"], counts["send_granted_packets"]
+                lab.expect((staged > 0) == (pages[end] > 0), f"{pages}: the {end} has staged {staged} packets")
+                lab.expect(granted > 0 or pages[end], f"{pages}: the {end} has granted {granted} packets")
+                lab.expect(pages[end] or ends.value(end, "pool_pages") == 0, f"{pages}: the {end} has a pool")
+
+
+@scenario("pools_staged_max", kinds=("ours",), seconds=300)
+def pools_staged_max(lab):
+    """Packets up to staged_max are staged and longer ones granted, at both ends."""
+    with with_options(lab, "most", 66, "staged_max=700", "staged_max=700") as guest:
+        Ends(lab, guest).wait_pools()
+        for size, way, other in ((600, "staged", "granted"), (900, "granted", "staged")):
+            ends = Ends(lab, guest)
+            lab.dom0.run(f"ping -q -c 50 -i 0.02 -s {size} {guest.address()}")
+            guest.run(f"ping -q -c 50 -i 0.02 -s {size} 10.0.0.1")
+            for end, counts in ends.grown().items():
+                right, wrong = counts[f"send_{way}_packets"], counts[f"send_{other}_packets"]
+                lab.expect(right >= 100 and wrong == 0, f"of packets of {size} the {end} {way} {right} and {other} {wrong}")
+
+
+@scenario("pools_bounds", kinds=("ours",), seconds=200)
+def pools_bounds(lab):
+    """A pool_pages that is too large keeps either module from loading, with a line that names it."""
+    lab.no_standing_guest()
+    try:
+        lab.dom0.load()
+        said = lab.dom0.run(f"{load_command(lab.back, 'pool_pages=1025')}; dmesg | tail -n 5", check=False).out
+        lab.expect("pool_pages is 1025: at most 1024" in said, f"dom0 said: {said}")
+        lab.expect(not lab.dom0.run(f"grep -q ^{lab.back} /proc/modules", check=False).ok, "it is loaded all the same")
+    finally:
+        lab.dom0.load(*lab.back_drivers())
+
+
+@scenario("pools_save", kinds=("ours",), seconds=400)
+def pools_save(lab):
+    """A guest that has dom0's pages mapped is saved under traffic and restored, twice, and the pools are there again."""
+    guest = lab.new_guest("spool", 67, memory=256)
+    guest.wait_link()
+    bulk(lab, guest, 1)
+    for _ in range(2):
+        ends = Ends(lab, guest)
+        ends.wait_pools()
+        with lab.no_leaks():
+            with lab.traffic(guest):
+                time.sleep(1)
+                lab.dom0.run(f"xl save {guest.name} /run/spool.img", 120)
+                lab.dom0.run("xl restore /run/spool.img", 120)
+                guest.domain = int(lab.dom0.output(f"xl domid {guest.name}"))
+                guest.wait_agent()
+                guest.wait_link()
+            Ends(lab, guest).wait_pools()
+        bulk(lab, guest, 1)
+    lab.dom0.run("rm -f /run/spool.img")
+
+
+@scenario("pools_lifecycle", kinds=("ours",), seconds=600)
+def pools_lifecycle(lab):
+    """Under bulk traffic, drivers are loaded again, a device comes and goes, and the guest is destroyed; nothing stays."""
+    lab.no_standing_guest()
+    with lab.no_leaks():
+        guest = lab.new_guest("cycle", 68)
+        guest.wait_link()
+        for _ in range(3):
+            for again in (reload_front, reload_back):
+                with bulk_load(lab, guest):
+                    Ends(lab, guest).wait_pools()
+                    again(lab, guest)
+        guest.attach(vif(1, guest.host, lab.script))
+        guest.wait_link(1)
+        with bulk_load(lab, guest, net=1):
+            time.sleep(2)
+            device = lab.dom0.output(f"xenstore-list /local/domain/{guest.domain}/device/vif | sort -n | tail -n 1")
+            guest.detach(device)
+            lab.dom0.wait_until(f"! ip link show vif{guest.domain}.{device} 2>/dev/null", 20)
+        with bulk_load(lab, guest):
+            time.sleep(2)
+            guest.destroy()
+        lab.guests.remove(guest)
+    lab.dom0.load(*lab.back_drivers())
+
+
+@contextlib.contextmanager
+def bulk_load(lab, guest, net=0):
+    """As much TCP as goes, both ways, while the block runs; it may break with its device."""
+    traffic = lab.traffic(guest, net)
+    command = "while :; do nc2-traffic tcp {} --dir both --seconds 3 --streams 2 || sleep 0.2; done"
+    with traffic:
+        for client, _, address in traffic.directions():
+            client.run(f"setsid /bin/sh -c 'echo $$ >>/run/load.pids; {command.format(address)}' >/dev/null 2>&1 </dev/null &")
+        yield
+
+
+@scenario("rounds", kinds=("ours",), seconds=7200, by_name_only=True)
+def rounds(lab):
+    """100 times connected and disconnected, each time with pools in use: grants, mappings and pages are as many as before."""
+    lab.no_standing_guest()
+    guest = lab.new_guest("rounds", 69)
+    guest.wait_link()
+
+    def turn(number):
+        again = reload_front if number % 2 else reload_back
+        again(lab, guest)
+        ends = Ends(lab, guest)
+        ends.wait_pools(60)
+        lab.dom0.run(f"ping -q -c 20 -i 0.01 -s {MEDIUM} {guest.address()}")
+        # What a round needs most is needed once before the count begins.
+        if number % 10 < 2:
+            bulk(lab, guest, 1)
+
+    for number in range(4):
+        turn(number)
+    for end, place in Ends(lab, guest).places.items():
+        lab.expect(counters(*place)["pool_pages"] >= CHUNK, f"the {end} has no pool")
+    before, inside = leaks.Census(lab.dom0), guest_memory(guest)
+    for number in range(ROUNDS):
+        turn(number)
+    deadline = time.monotonic() + 30
+    while growth := leaks.Census(lab.dom0).growth(before, leaks.ALIKE):
+        if time.monotonic() > deadline:
+            raise LabError(f"after {ROUNDS} rounds: {growth}")
+        time.sleep(2)
+    lab.expect(inside - guest_memory(guest) < 8 * 1024, f"the guest had {inside} KiB and has {guest_memory(guest)}")
+    guest.destroy()
+    lab.guests.remove(guest)
+    lab.dom0.load(*lab.back_drivers())
+
+
+def guest_memory(guest):
+    """KiB that are available in the guest, once its caches are empty."""
+    return int(guest.output("echo 3 >/proc/sys/vm/drop_caches; awk '/MemAvailable/ {print $2}' /proc/meminfo"))
