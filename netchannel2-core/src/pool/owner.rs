@@ -329,6 +329,8 @@ impl<S: DerefMut<Target = [SlotEntry]>> OwnPool<S> {
             .filter(|chunk| self.state(*chunk) == State::Mapped)
             .last();
         if let Some(chunk) = last {
+            // A packet that found too few slots did so long ago, when there could be no more.
+            self.is_short = false;
             self.drain(chunk);
         }
     }

@@ -247,3 +247,26 @@ fn an_idle_chunk_is_given_up() {
     pool.shrink();
     assert_eq!(pool.mapped(), 1, "the last one stays");
 }
+
+#[test]
+fn a_chunk_that_is_given_up_is_not_wanted_back() {
+    let mut pool = Pool::new(vec![SlotEntry::default(); 64], ChunkCount::MAX);
+    let mut model = Model::default();
+    for _ in 0..2 {
+        let _ = pool.take(CHUNK_PAGES + 1);
+        model.tend(&mut pool);
+        model.answer(&mut pool, false);
+    }
+    // As large as it may be, and too small once.
+    assert_eq!(pool.take(2 * CHUNK_PAGES + 1), None);
+    pool.shrink();
+    pool.shrink();
+    for _ in 0..3 {
+        model.tend(&mut pool);
+        model.answer(&mut pool, false);
+    }
+    assert_eq!((pool.mapped(), model.pages.len()), (1, 1));
+    assert_eq!(pool.grow(), None);
+    assert_eq!(pool.take(CHUNK_PAGES + 1), None);
+    assert!(pool.grow().is_some(), "but when it is needed it is");
+}
