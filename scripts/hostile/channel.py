@@ -76,8 +76,9 @@ class Seen:
     granted: int = 0
     staged: int = 0
     copy_failures: int = 0
-    # Chunks that the peer offered, and those that it dropped, in order.
+    # Chunks that the peer offered, and those that it dropped, in order; and the references of the former.
     offers: list = field(default_factory=list)
+    references: dict = field(default_factory=dict)
     drops: list = field(default_factory=list)
     # What the peer answered about own chunks, by chunk.
     answers: dict = field(default_factory=dict)
@@ -268,6 +269,7 @@ class Channel:
                 self.replies.append((chunk, POOL_DROPPED))
         else:
             self.seen.offers.append(chunk)
+            self.seen.references[chunk] = message.references
             if chunk in self.mapped:
                 raise Unexpected(f"chunk {chunk} is offered and mapped")
             if self.offered == MAP and (pages := self.wires.map(message.references)) is not None:

@@ -316,6 +316,50 @@ add("pool-keeps-mapped", "the pool stays mapped when the channel is closed", CLO
     needs=FEATURE_STAGED)
 
 
+def _still_mapped(name, about, answer_of):
+    """A chunk is said to be let go of, and is mapped all the same."""
+
+    def run(channel, side):
+        chunk = _wait_offer(channel)
+        # Not by `channel`, which would unmap it as it answers.
+        if side.map_peer(channel.seen.references[chunk]) is None:
+            raise Setup("the chunk cannot be mapped")
+        answer_of(channel, chunk)
+
+    add(name, about, CLOSES, "of its pages are in use", greet=_ignoring, run=run, needs=FEATURE_STAGED)
+
+
+def _drop_it(channel, chunk):
+    channel.raw(pool_answer(chunk, POOL_MAPPED))
+    channel.keeping = True
+    channel.mapped[chunk] = None
+    channel.raw(pool_answer(chunk, POOL_GIVE_BACK))
+    if not channel.run(5, lambda: channel.seen.drops):
+        raise AssertionError("a chunk is given back and not dropped")
+    channel.raw(pool_answer(chunk, POOL_DROPPED))
+
+
+_still_mapped("pool-refused-mapped", "a chunk is refused and mapped all the same",
+              lambda channel, chunk: channel.raw(pool_answer(chunk, POOL_REFUSED)))
+_still_mapped("pool-dropped-mapped", "a chunk is said to be unmapped and stays mapped", _drop_it)
+
+
+@lie("pool-churn", HARMLESS, needs=FEATURE_STAGED)
+def pool_churn(channel, side):
+    """Chunks are offered and dropped as fast as they are answered, for five seconds."""
+    pages = _chunk(side)
+    count, end = 0, time.monotonic() + 5
+    while time.monotonic() < end:
+        for chunk in range(8):
+            if channel.offer(chunk, pages) != POOL_MAPPED:
+                raise AssertionError(f"chunk {chunk} is not mapped after {count}")
+        for chunk in range(8):
+            if channel.drop(chunk) != POOL_DROPPED:
+                raise AssertionError(f"chunk {chunk} is not dropped after {count}")
+        count += 8
+    return f"{count} chunks"
+
+
 # Staged packets.
 
 

@@ -6,6 +6,7 @@ use core::fmt;
 use netchannel2_core::{
     error::Violation,
     grant::GrantRef,
+    pool::ChunkIndex,
     units::PacketId, //
 };
 
@@ -16,6 +17,8 @@ pub enum Fault {
     Violation(Violation),
     /// It said that it is done with a packet and holds on to one of its pages.
     StillGranted(PacketId, GrantRef),
+    /// It said that it has not mapped a chunk of this side's pool, and uses so many pages of it.
+    ChunkInUse(ChunkIndex, u32),
     /// It has taken a packet and does not say that it is done with it.
     MissingFinish(PacketId),
     /// It has made this side owe it more than was agreed: cannot happen while the core's rules
@@ -38,6 +41,10 @@ impl fmt::Display for Fault {
                 "finish.id is {}: grant reference {} of that packet is still in use",
                 id.get(),
                 reference.get()
+            ),
+            Self::ChunkInUse(chunk, pages) => write!(
+                f,
+                "pool_answer.chunk is {chunk}: not mapped any more, but {pages} of its pages are in use"
             ),
             Self::MissingFinish(id) => write!(
                 f,

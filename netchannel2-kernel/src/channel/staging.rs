@@ -228,12 +228,21 @@ impl Staging {
     }
 
     /// Takes out the pages of a chunk that the peer has let go of, to be freed outside of locks.
-    pub(super) fn take_withdrawn(&mut self) -> Option<GrantedChunk> {
+    pub(super) fn take_withdrawn(&mut self) -> Option<(ChunkIndex, GrantedChunk)> {
         let chunk = self.pool.next_withdrawn()?;
         let pages = self.chunks.get_mut(chunk.as_usize()).and_then(Option::take);
 
         self.pool.gone(chunk);
-        pages
+        Some((chunk, pages?))
+    }
+
+    /// Frees all pages, and returns how many of them the peer uses still.
+    pub(super) fn end(self) -> u32 {
+        self.chunks
+            .into_iter()
+            .flatten()
+            .map(GrantedChunk::withdraw)
+            .sum()
     }
 
     /// Takes note of what the peer says of a chunk.

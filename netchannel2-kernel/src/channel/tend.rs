@@ -8,7 +8,8 @@ use super::{
         Chore, //
     },
     receive::ReceiveSide,
-    Channel, //
+    Channel,
+    Fault, //
 };
 use crate::{
     grant::{
@@ -133,12 +134,20 @@ impl<P: Poll> Channel<P> {
 
     /// Frees the pages of a chunk that the peer has let go of.
     fn free_own(&self) -> bool {
-        let pages = match &mut *self.send.lock() {
+        let withdrawn = match &mut *self.send.lock() {
             Some(side) => side.staging().take_withdrawn(),
             None => None,
         };
+        let Some((chunk, pages)) = withdrawn else {
+            return false;
+        };
 
-        pages.is_some()
+        // A peer that may keep pages of each chunk would have ever more of them.
+        match pages.withdraw() {
+            0 => {}
+            kept => self.fail(Fault::ChunkInUse(chunk, kept)),
+        }
+        true
     }
 
     /// Maps or unmaps a chunk of the peer's pool.

@@ -266,7 +266,7 @@ impl<P: Poll> SendSide<P> {
 
     /// Takes everything back and returns how many grants the peer still uses.
     pub(super) fn end(self) -> u32 {
-        self.lender.end()
+        self.lender.end().saturating_add(self.staging.end())
     }
 
     /// Tells the peer of chunks, and of all else that it has not been told.

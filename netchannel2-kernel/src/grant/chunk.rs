@@ -104,15 +104,38 @@ impl GrantedChunk {
         // SAFETY: By the type invariant the page is ours, and it is as long.
         unsafe { skb.copy_to(from, bindings::nc2_page_address(page).cast(), length) }
     }
-}
 
-impl Drop for GrantedChunk {
-    fn drop(&mut self) {
+    /// Ends the peer's access, frees the pages, and returns how many of them the peer uses still:
+    /// those are freed when it lets go of them.
+    pub fn withdraw(mut self) -> u32 {
+        self.end()
+    }
+
+    fn end(&mut self) -> u32 {
+        let mut kept = 0;
+
         for (page, reference) in self.pages.iter().zip(self.references.iter()) {
-            // Frees the page at once, or when the peer lets go of it.
+            // SAFETY: By the type invariant the page is granted under the reference.
+            if unsafe { bindings::gnttab_try_end_foreign_access(reference.get()) } != 0 {
+                // SAFETY: Access has ended, and by the type invariant the page is ours.
+                unsafe { bindings::nc2_put_page(*page) };
+                continue;
+            }
+            kept += 1;
+            // Frees the page when the peer lets go of it.
             //
             // SAFETY: By the type invariant the page is granted under the reference, and ours.
             unsafe { bindings::gnttab_end_foreign_access(reference.get(), *page) };
         }
+        // INVARIANT: None of them is ours any more.
+        self.pages.clear();
+        self.references.clear();
+        kept
+    }
+}
+
+impl Drop for GrantedChunk {
+    fn drop(&mut self) {
+        self.end();
     }
 }

@@ -23,6 +23,8 @@ NEEDS_XEN = {
     "port-other-domain",
     "port-closed",
     "port-unused",
+    "pool-refused-mapped",
+    "pool-dropped-mapped",
     "vanish",
     "reconnect",
     "reconnect-traffic",
