@@ -251,10 +251,14 @@ impl Staging {
         chunk: ChunkIndex,
         answer: PoolAnswer,
     ) -> Result<(), Violation> {
+        let mapped = self.pool.mapped();
+
         self.pool.on_answer(chunk, answer)?;
         match answer {
             PoolAnswer::Mapped => self.counters.grown += 1,
             PoolAnswer::Dropped => self.counters.shrunk += 1,
+            // Asked for once more: it goes already.
+            PoolAnswer::GiveBack if self.pool.mapped() == mapped => {}
             PoolAnswer::Refused | PoolAnswer::GiveBack => self.hold_back(),
         }
         Ok(())

@@ -35,6 +35,10 @@ use netchannel2_core::{
 /// How often, every 10 ms, it is looked whether the peer has taken its pages back.
 const PATIENCE: u32 = 100;
 
+/// After how many looks it is asked once more: by each message the peer notices what it has been
+/// given back meanwhile, without which it does not drop a chunk.
+const ASK: u32 = 10;
+
 /// Whether [`Channel::tend`] has something to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Chores {
@@ -63,7 +67,7 @@ impl<P: Poll> Channel<P> {
         for wait in 0..PATIENCE {
             let asked = match &mut *self.receive.lock() {
                 Some(side) if side.mapped_pages() == 0 => return,
-                Some(side) if wait == 0 => self.ask_back(side),
+                Some(side) if wait % ASK == 0 => self.ask_back(side),
                 Some(_) => Ok(()),
                 None => return,
             };
