@@ -89,6 +89,10 @@ WORKLOADS = [
     Workload("rr", "one byte there and back", "transactions", count=3000, eitr=400),
     Workload("guests-1472", "guest to guest UDP, 1472 bytes", "udp_guests", 1472, 12000, machines=("xen",)),
     Workload("guests-tcp", "guest to guest TCP", "tcp_guests", count=128 << 20, machines=("xen",)),
+    Workload("rate-in-64", "frames of 64 bytes from dom0, dropped early by the guest", "rate_in", 64, 12000,
+             machines=("xen",)),
+    Workload("rate-out-64", "frames of 64 bytes from the guest, dropped early by dom0", "rate_out", 64, 12000,
+             machines=("xen",)),
     Workload("out-48k", "send UDP, 48 KB", "udp_out", BIG, 350, by_name_only=True),
     Workload("out-64", "send UDP, 64 bytes", "udp_out", 64, 12000, by_name_only=True),
 ]

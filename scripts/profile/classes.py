@@ -8,7 +8,7 @@ import dataclasses
 # The talk's classes, in the order of its figure, from the bottom up.
 TALK = ("usercopy", "kern", "xen1", "grantcopy", "kern0", "xen0")
 # What the talk's figure leaves out. The number is that of the domain: 0 the driver domain, 1 the guest.
-BESIDE = ("user1", "user0", "unattributed")
+BESIDE = ("user1", "user0", "pktgen1", "pktgen0", "unattributed")
 ALL = TALK + BESIDE
 WORDS = {
     "usercopy": "copies between the guest's kernel and user space",
@@ -19,6 +19,8 @@ WORDS = {
     "xen0": "Xen on the driver domain's CPU, without the copy",
     "user1": "the guest's programs",
     "user0": "the driver domain's programs",
+    "pktgen1": "the packet generator in the guest",
+    "pktgen0": "the packet generator in the driver domain",
     "unattributed": "kernel code without a symbol",
 }
 
@@ -39,6 +41,8 @@ USERCOPY = frozenset("""
     csum_partial_copy_generic copy_from_user_iter_csum copy_to_user_iter_csum
     copy_to_user_nofault copy_from_user_nofault
 """.split())
+# Makes the load of some workloads inside a domain, where a card or a program makes that of others.
+GENERATOR = "pktgen"
 # Xen's copying of data between domains; its copies of hypercall arguments are other functions.
 GRANT_COPY = frozenset(["memcpy"])
 
@@ -87,6 +91,8 @@ class Space:
         symbol = self.kernel.find(middle)
         if symbol is None:
             return Place("unattributed", "unknown", f"[{granule & ~0xfff:x}]")
+        if symbol.module == GENERATOR:
+            return Place(f"{GENERATOR}{self.domain}", symbol.module, symbol.name)
         if self.domain == 0:
             return Place("kern0", symbol.module, symbol.name)
         return Place("usercopy" if symbol.name in USERCOPY else "kern", symbol.module, symbol.name)

@@ -13,6 +13,8 @@ class Counts:
     seconds: float = 0.0
     # class -> [instructions, accesses]
     kinds: dict = dataclasses.field(default_factory=dict)
+    # domain -> instructions on its CPU, without those of the packet generator
+    domains: dict = dataclasses.field(default_factory=dict)
     # (class, module) -> instructions
     modules: dict = dataclasses.field(default_factory=dict)
     # (class, module, function) -> instructions
@@ -51,13 +53,14 @@ class Counts:
             return {key: [function(a, b) for a, b in zip(own.get(key, none), theirs.get(key, none))]
                     for key in {**own, **theirs}}
 
-        return Counts(self.seconds, rows("kinds", 2), numbers("modules"), numbers("functions"), numbers("events"),
+        return Counts(self.seconds, rows("kinds", 2), numbers("domains"), numbers("modules"), numbers("functions"), numbers("events"),
                       rows("misses", 3))
 
     def as_json(self):
         return {
             "seconds": self.seconds,
             "classes": {kind: {"instructions": row[0], "accesses": row[1]} for kind, row in self.kinds.items()},
+            "domains": {"guest" if domain else "dom0": number for domain, number in self.domains.items()},
             "modules": [[*key, number] for key, number in largest(self.modules)],
             "functions": [[*key, number] for key, number in largest(self.functions, 200)],
             "events": [[*key, number] for key, number in sorted(self.events.items(), key=str)],
@@ -73,12 +76,14 @@ def count(interval, spaces):
     """The counts of an interval; `spaces` gives the code of each virtual CPU."""
     counts = Counts(interval.seconds)
     kinds = collections.defaultdict(lambda: [0, 0])
-    modules, functions = collections.Counter(), collections.Counter()
+    domains, modules, functions = collections.Counter(), collections.Counter(), collections.Counter()
     for (vcpu, granule), (instructions, accesses) in interval.granules.items():
         place = spaces[vcpu].place(granule)
         row = kinds[place.kind]
         row[0] += instructions
         row[1] += accesses
+        if place.module != classes.GENERATOR:
+            domains[spaces[vcpu].domain] += instructions
         modules[place.kind, place.module] += instructions
         functions[place.kind, place.module, place.function] += instructions
     misses = collections.defaultdict(lambda: [0, 0, 0])
@@ -87,7 +92,7 @@ def count(interval, spaces):
         for level, number in enumerate(row):
             misses[kind][level] += number
     counts.kinds, counts.misses = dict(kinds), dict(misses)
-    counts.modules, counts.functions = dict(modules), dict(functions)
+    counts.domains, counts.modules, counts.functions = dict(domains), dict(modules), dict(functions)
     counts.events = probes.events(interval.probes, {vcpu: space.domain for vcpu, space in spaces.items()})
     return counts
 

@@ -58,9 +58,10 @@ def core_symbols(host):
     return table
 
 
-def module_symbols(host):
-    """Those of the modules that a domain has loaded."""
-    text = host.run("awk '$4 != \"\" && $2 ~ /[tTwW]/ {print $1, $2, $3, $4}' /proc/kallsyms", 120).out
+def module_symbols(host, module=""):
+    """Those of the modules that a domain has loaded, or of one of them."""
+    which = f'$4 == "[{module}]"' if module else '$4 != ""'
+    text = host.run(f"awk '{which} && $2 ~ /[tTwW]/ {{print $1, $2, $3, $4}}' /proc/kallsyms", 120).out
     return symbols.kallsyms(text)
 
 
@@ -229,10 +230,17 @@ class Xen(Profiled):
         core = core_symbols(self.cards_host)
         dom0 = core + module_symbols(self.cards_host)
         self.modules = module_symbols(self.subject)
-        self.spaces = {0: Space(0, dom0, xen), 1: Space(1, core + self.modules, xen)}
+        self.spaces = self.first_spaces = {0: Space(0, dom0, xen), 1: Space(1, core + self.modules, xen)}
         # A function of the kernel counts once for both domains: the plugin tells the CPUs apart.
         lines = [*probes.requests(probes.XEN, xen), *probes.requests(probes.KERNEL, core)]
         self.counter.probe(lines)
+
+    def learn(self, host, module):
+        """Takes in the symbols of a module that was loaded just now; those of an earlier such module go."""
+        vcpu = 0 if host is self.cards_host else 1
+        space = self.first_spaces[vcpu]
+        kernel = space.kernel + module_symbols(host, module)
+        self.spaces = {**self.first_spaces, vcpu: Space(space.domain, kernel, space.xen)}
 
     @property
     def address(self):
@@ -259,10 +267,14 @@ class Xen(Profiled):
         """Which of the guest's devices is in use."""
         return sorted(self.vifs).index(self.net)
 
+    @property
+    def ends(self):
+        """The two ends of the vif in use, as (host, name of its device): the driver domain's and the guest's."""
+        return ((self.cards_host, self.subject.vif(self.index())), (self.subject, self.subject.link(self.net)))
+
     def drivers(self):
         """What the two ends of the vif in use say that they are."""
-        return (self.cards_host.driver_of(self.subject.vif(self.index())),
-                self.subject.driver_of(self.subject.link(self.net)))
+        return tuple(host.driver_of(link) for host, link in self.ends)
 
 
 def boot(configurations, folder, cache=False):

@@ -8,9 +8,11 @@ import json
 import subprocess
 import threading
 
+import classes
 from config import CACHE
 from machine import LabError
 from machines import TCP_PEER
+from pktgen import CONTROL, PAUSE, Generator
 from source import DONE, END, ENDED, GO, HELLO, READY, RUNNING
 
 # The server between guests has its own port, for UDP too.
@@ -182,8 +184,54 @@ def transactions(machine, load):
     return Outcome(load.count, load.count, said)
 
 
+def rate_in(machine, load):
+    """From dom0's packet generator through the vif, to where the guest's stack drops frames that no protocol takes."""
+    backend, frontend = machine.ends
+    target = frontend[0].output(f"cat /sys/class/net/{frontend[1]}/address")
+    return (yield from generated(machine, load, backend, frontend, target, f"10.0.{machine.net}.1"))
+
+
+def rate_out(machine, load):
+    """From the guest's packet generator through the vif, to where dom0's bridge drops frames of its own protocols."""
+    backend, frontend = machine.ends
+    return (yield from generated(machine, load, frontend, backend, PAUSE, machine.address))
+
+
+def generated(machine, load, sender, receiver, target, gate):
+    """Frames of pktgen from one end of a vif to the other; `gate` is the address where the sender hears the driver."""
+    host, link = sender
+    generator = Generator(host, link, target, load)
+    try:
+        machine.learn(host, classes.GENERATOR)
+        before = [statistics(*end) for end in (sender, receiver)]
+        trigger = Program(machine, host, gate, f"trigger {CONTROL} --word start --gate {GATE}", GATE)
+        yield
+        trigger.go()
+        if not trigger.wait_done():
+            raise LabError(f"{generator.count} frames were not sent in {2 * PATIENCE} s")
+        yield
+        trigger.end()
+        generator.check()
+        sent, received = ({name: now - then[name] for name, now in statistics(*end).items()}
+                          for end, then in zip((sender, receiver), before))
+        # The driver's own words at the gate are counted by both ends.
+        if received["rx_packets"] < max(generator.count, sent["tx_packets"]) or sent["tx_dropped"]:
+            raise Lost(f"{sent['tx_packets']} of {generator.count} frames and some words were sent, "
+                       f"{sent['tx_dropped']} dropped, {received['rx_packets']} arrived")
+        return Outcome(generator.count, generator.count * load.size, sent)
+    finally:
+        generator.unload()
+
+
+def statistics(host, link):
+    """Counters of a network device."""
+    names = ("rx_packets", "tx_packets", "tx_dropped")
+    values = host.output("cat " + " ".join(f"/sys/class/net/{link}/statistics/{name}" for name in names))
+    return dict(zip(names, map(int, values.split()), strict=True))
+
+
 KINDS = {function.__name__: function for function in (
-    udp_in, udp_out, udp_guests, tcp_in, tcp_out, tcp_guests, transactions)}
+    udp_in, udp_out, udp_guests, tcp_in, tcp_out, tcp_guests, transactions, rate_in, rate_out)}
 # These need the card on QEMU's user-mode network.
 TCP_KINDS = {"tcp_in", "tcp_out", "transactions"}
 

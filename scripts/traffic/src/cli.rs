@@ -6,7 +6,7 @@ use crate::dgram;
 use crate::flow;
 use crate::icmp::MAX_PAYLOAD;
 use crate::options::{
-    Command, Common, Direction, Limit, Load, PingSweep, Rr, Serve, Sink, Source, Tcp, Udp,
+    Command, Common, Direction, Limit, Load, PingSweep, Rr, Serve, Sink, Source, Tcp, Trigger, Udp,
 };
 use std::ffi::OsString;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -45,6 +45,7 @@ where
         "load" => &["seconds", "rate", "size", "block", "gap"],
         "sink" => &["count"],
         "source" => &["size", "count", "rate", "burst", "gate"],
+        "trigger" => &["word", "gate"],
         _ => return Err(format!("there is no command `{name}`")),
     };
     let Some(bag) = Bag::read(&mut parser, own)? else {
@@ -63,6 +64,7 @@ where
         "rr" => Command::Rr(rr(&bag)?),
         "sink" => Command::Sink(sink(&bag)?),
         "source" => Command::Source(source(&bag)?),
+        "trigger" => Command::Trigger(trigger(&bag)?),
         _ => Command::Load(load(&bag)?),
     };
     Ok((command, common))
@@ -169,6 +171,18 @@ fn source(bag: &Bag) -> Result<Source, String> {
     })
 }
 
+fn trigger(bag: &Bag) -> Result<Trigger, String> {
+    let word = bag.text("word").unwrap_or_default();
+    if word.is_empty() {
+        return Err("the command needs --word".to_owned());
+    }
+    Ok(Trigger {
+        file: bag.operand("a file")?.into(),
+        word: word.to_owned(),
+        gate: gate(bag)?.ok_or("the command needs --gate")?,
+    })
+}
+
 fn gate(bag: &Bag) -> Result<Option<u16>, String> {
     let given = bag.whole("gate", 1..=65_535)?;
     Ok(given.and_then(|port| u16::try_from(port).ok()))
@@ -257,6 +271,7 @@ mod tests {
             "x source 10.0.0.1 --size 64 --count 5 --rate 100 --burst 6 --gate 7",
             "x rr 10.0.0.1 --count 9 --gate 7",
             "x tcp 10.0.0.1 --dir recv --bytes 1 --gate 7",
+            "x trigger /proc/net/pktgen/pgctrl --word start --gate 7",
         ] {
             assert!(parsed(line).is_ok(), "{line}: {:?}", parsed(line).err());
         }
@@ -282,6 +297,9 @@ mod tests {
             "x rr 10.0.0.1 --count 1 --gate 0",
             "x sink 10.0.0.1 --count 1",
             "x source 10.0.0.1 --size 11 --count 1",
+            "x trigger --word start --gate 7",
+            "x trigger /proc/x --gate 7",
+            "x trigger /proc/x --word start",
         ] {
             assert!(parsed(line).is_err(), "{line}");
         }

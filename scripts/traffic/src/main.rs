@@ -37,6 +37,7 @@ mod load_udp;
 mod ping;
 mod rr;
 mod tcp;
+mod trigger;
 mod udp;
 
 use options::Command;
@@ -66,6 +67,7 @@ fn main() -> ExitCode {
         Command::Load(options) => load::run(options, &common),
         Command::Sink(options) => flow::sink(options, &common),
         Command::Source(options) => flow::source(options, &common),
+        Command::Trigger(options) => trigger::run(options, &common),
     };
     report.print(common.json);
     if report.ok() {

@@ -2,6 +2,7 @@
 //! What a command line asks for: one [`Command`] with its options, and [`Common`] ones.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// Options every command takes.
@@ -36,6 +37,8 @@ pub(crate) enum Command {
     Sink(Sink),
     /// `source`
     Source(Source),
+    /// `trigger`
+    Trigger(Trigger),
 }
 
 /// Options of `serve`.
@@ -172,4 +175,15 @@ pub(crate) struct Source {
     pub burst: u32,
     /// The UDP port of the gate that the source waits at.
     pub gate: Option<u16>,
+}
+
+/// Options of `trigger`.
+#[derive(Debug)]
+pub(crate) struct Trigger {
+    /// The file of the kernel that is written.
+    pub file: PathBuf,
+    /// What is written, in one go.
+    pub word: String,
+    /// The UDP port of the gate that the write waits at.
+    pub gate: u16,
 }

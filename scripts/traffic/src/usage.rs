@@ -36,6 +36,10 @@ nc2-traffic source IP --size S --count N [--rate PPS] [--burst B] [--gate PORT]
     With --gate a driver elsewhere says go and end, by datagrams to that port.
     A sink hears its driver on --port.
 
+nc2-traffic trigger FILE --word WORD --gate PORT
+    Writes WORD into FILE, in one go, when a driver says go; the work is done
+    when the write returns.  For files of the kernel, as pktgen's pgctrl.
+
 nc2-traffic load IP --seconds N [--rate R] [--size S] [--block B] [--gap MS]
     TCP blocks and UDP datagrams, each R (100) a second, of B (16384) and S (1200)
     bytes, opened again after every failure.  Silence longer than MS (1000) is an

@@ -1,0 +1,42 @@
+"""Linux's packet generator in dom0 or in a guest: frames straight into a driver, with no socket behind them.
+
+The frames are such that whoever gets them drops them early: they carry an MPLS label, which no protocol takes.
+"""
+from machine import LabError
+
+CONTROL = "/proc/net/pktgen/pgctrl"
+THREAD = "/proc/net/pktgen/kpktgend_0"
+LABEL = "00010100"
+# A bridge drops what is sent to it before it looks for a port: IEEE 802.1D keeps the address for pause frames.
+PAUSE = "01:80:c2:00:00:01"
+# Where the frames' IP headers, which nobody reads, claim to go.
+NOWHERE = "192.0.2.1"
+
+
+class Generator:
+    """pktgen on one device of `host`, set to send bursts.
+
+    pktgen waits between frames of one of its senders, and has none that sends bursts: as many senders as a burst has
+    frames, each as slow as bursts come, wake up together.
+    """
+
+    def __init__(self, host, link, target, load):
+        self.host = host
+        self.each = max(1, load.count // load.burst)
+        self.count = self.each * load.burst
+        settings = [f"count {self.each}", f"delay {load.burst * 1_000_000_000 // load.rate}", f"pkt_size {load.size}",
+                    "clone_skb 0", f"dst_mac {target}", f"dst {NOWHERE}", f"mpls {LABEL}", "flag NO_TIMESTAMP"]
+        words = " ".join(f"'{setting}'" for setting in settings)
+        host.run("modprobe pktgen")
+        host.run(f"set -e; echo rem_device_all >{THREAD}; i=0; while [ $i -lt {load.burst} ]; do d={link}@$i; "
+                 f"echo add_device $d >{THREAD}; for s in {words}; do echo $s >/proc/net/pktgen/$d; done; "
+                 "i=$((i + 1)); done")
+
+    def check(self):
+        """Whether it has sent everything, without errors."""
+        said = self.host.output("cat /proc/net/pktgen/*@* | awk '/pkts-sofar/ {n += $2; e += $4} END {print n + 0, e + 0}'")
+        if said != f"{self.count} 0":
+            raise LabError(f"pktgen in {self.host.name}: packets sent and errors are {said}, not {self.count} 0")
+
+    def unload(self):
+        self.host.run("rmmod pktgen", check=False)
