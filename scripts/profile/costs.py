@@ -15,12 +15,17 @@ EVENTS = {
     "pv_entry": ("entries into the PV kernel",),
     "tlb_flush": ("TLB flushes: flush_area_local", "TLB flushes: flush_tlb_func",
                   "TLB flushes: native_flush_tlb_local"),
-    "byte_copied": ("bytes copied by Xen", "bytes copied to and from user space"),
+    "copy": ("copies by Xen", "copies to and from user space", "copies inside a kernel"),
+    "byte_copied": ("bytes copied by Xen", "bytes copied to and from user space", "bytes copied inside a kernel"),
 }
+# The cache model's levels, which count only where it is on.
+MISSES = ("l1_miss", "l2_miss", "last_miss")
+SURE = ("read", "derived", "estimate")
 WORDS = {
-    "instruction": "instructions", "byte_copied": "bytes copied", "hypercall": "hypercalls",
+    "instruction": "instructions", "copy": "copies begun", "byte_copied": "bytes copied", "hypercall": "hypercalls",
     "event_channel_send": "event-channel sends", "pv_entry": "entries into a PV kernel", "tlb_flush": "TLB flushes",
-    "interrupt": "interrupts of the card",
+    "interrupt": "interrupts of the card", "l1_miss": "L1 misses (cache model)", "l2_miss": "L2 misses (cache model)",
+    "last_miss": "last-level misses (cache model)",
 }
 
 
@@ -30,8 +35,8 @@ def load(path=PATH):
     for name, unit in units.items():
         if not isinstance(unit.get("cycles"), (int, float)) or unit["cycles"] < 0 or not unit.get("source"):
             raise ValueError(f"{path}: {name} needs cycles and a source")
-        if unit.get("sure") not in ("read", "estimate"):
-            raise ValueError(f"{path}: {name} must say how sure it is: read or estimate")
+        if unit.get("sure") not in SURE:
+            raise ValueError(f"{path}: {name} must say how sure it is: {', '.join(SURE)}")
     missing = set(WORDS) - set(units)
     if missing:
         raise ValueError(f"{path}: no cost for {', '.join(sorted(missing))}")
@@ -52,16 +57,21 @@ def shares(counts, interrupts, units):
         for name in names:
             for domain in (0, 1):
                 add(payer(name, domain, on_xen), part, counts.event(name, domain))
+    for kind, misses in counts.misses.items():
+        for part, number in zip(MISSES, misses, strict=True):
+            add(kind if kind in classes.ALL else "unattributed", part, number)
     add("xen0" if on_xen else "kern", "interrupt", interrupts)
     return found
 
 
 def payer(event, domain, on_xen):
     """The class that an event of a domain costs."""
-    if event == "bytes copied by Xen":
+    if event.endswith("by Xen"):
         return "grantcopy"
-    if event == "bytes copied to and from user space":
+    if event.endswith("to and from user space"):
         return "usercopy" if domain else "kern0"
+    if event.endswith("inside a kernel"):
+        return "kern" if domain else "kern0"
     if on_xen:
         return f"xen{domain}"
     return "kern"

@@ -36,12 +36,16 @@ KERNEL = {
     "_copy_from_iter": "-,rsi",
     "flush_tlb_func": "-",
     "native_flush_tlb_local": "-",
+    "memcpy": "-,rdx",
 }
+# Xen has a function of this name too: in the plugin's output the kernel's is called otherwise.
+RENAMED = {"memcpy": "kernel_memcpy"}
 
 
 def requests(names, table):
     """Lines for the plugin: one for each of `names` that the table has."""
-    found = ((table.address(name), name, registers) for name, registers in names.items())
+    called = RENAMED if names is KERNEL else {}
+    found = ((table.address(name), called.get(name, name), registers) for name, registers in names.items())
     return [f"{address:x} {name} {registers}" for address, name, registers in found if address is not None]
 
 
@@ -70,6 +74,9 @@ def events(probes, domains):
         elif name == "memcpy":
             add(domain, "copies by Xen", count)
             add(domain, "bytes copied by Xen", total)
+        elif name == "kernel_memcpy":
+            add(domain, "copies inside a kernel", count)
+            add(domain, "bytes copied inside a kernel", total)
         elif name == "create_bounce_frame":
             add(domain, "entries into the PV kernel", count)
         elif name in ("flush_area_local", "flush_area_mask", "flush_tlb_func", "native_flush_tlb_local"):

@@ -23,6 +23,7 @@ G 1 ffff82d04032b480 30 2000
 P 0 do_grant_table_op 5 12 80
 P 1 do_event_channel_op 4 7 0
 P 1 memcpy 0 3 4416
+P 1 kernel_memcpy 0 2 128
 C 1 ffff82d04032b480 9 4 1
 C 1 unresolved 6 0 0
 E 2
@@ -90,7 +91,19 @@ class Arithmetic(unittest.TestCase):
         self.assertEqual(found.event("event channel sends"), 7)
         self.assertEqual(found.event("hypercalls"), 9)
         self.assertEqual(found.event("bytes copied by Xen"), 4416)
+        self.assertEqual(found.event("bytes copied inside a kernel", 1), 128)
         self.assertEqual(found.misses, {"grantcopy": [9, 4, 1], "unresolved": [6, 0, 0]})
+
+    def test_each_domain_s_cpu_is_summed_without_the_generator(self):
+        linux, xen = tables()
+        generator = symbols.kallsyms("ffffffffc0200000 t pktgen_xmit\t[pktgen]\n")
+        both = {0: classes.Space(0, linux, xen), 1: classes.Space(1, linux + generator, xen)}
+        work = interval()
+        work.granules[1, 0xffffffffc0200000] = (7, 3)
+        found = counts.count(work, both)
+        self.assertEqual(found.kinds["pktgen1"], [7, 3])
+        self.assertEqual(found.domains, {0: 500, 1: 30})
+        self.assertEqual((found / 10).as_json()["domains"], {"dom0": 50, "guest": 3})
 
     def test_background_is_subtracted_by_time(self):
         idle = counted()
@@ -117,14 +130,16 @@ class Model(unittest.TestCase):
         units = {name: {"cycles": 1} for name in costs.WORDS}
         parts = costs.cycles(counted(), 2, units)
         self.assertEqual(parts["instruction"], 530)
-        self.assertEqual(parts["byte_copied"], 4416)
+        self.assertEqual((parts["copy"], parts["byte_copied"]), (5, 4416 + 128))
+        self.assertEqual([parts[name] for name in costs.MISSES], [15, 4, 1])
         self.assertEqual((parts["hypercall"], parts["event_channel_send"], parts["interrupt"]), (9, 7, 2))
 
     def test_classes_pay_for_what_they_cause(self):
         units = {name: {"cycles": 1} for name in costs.WORDS}
         kinds = costs.by_class(counted(), 2, units)
         self.assertEqual(sum(kinds.values()), sum(costs.cycles(counted(), 2, units).values()))
-        self.assertEqual(kinds["grantcopy"], 30 + 4416)
+        # Instructions, bytes, copies begun, and misses of three levels.
+        self.assertEqual(kinds["grantcopy"], 30 + 4416 + 3 + 9 + 4 + 1)
         # Nothing of Xen itself ran in these counts: they look like native Linux.
         self.assertEqual(kinds["kern0"], 500)
 
