@@ -1,4 +1,4 @@
-"""The talk's figure, from our counts and from the talk's own numbers, as SVG."""
+"""The talk's figure, from our counts and from the talk's own numbers, and a chart for each workload, as SVG."""
 import matplotlib
 
 matplotlib.use("svg")
@@ -10,12 +10,15 @@ import tables  # noqa: E402
 
 COLOURS = {
     "usercopy": "#4c72b0", "kern": "#55a868", "xen1": "#c44e52", "grantcopy": "#8172b2", "kern0": "#ccb974",
-    "xen0": "#64b5cd", "user1": "#bbbbbb", "user0": "#dddddd", "unattributed": "#000000",
+    "xen0": "#64b5cd", "user1": "#bbbbbb", "user0": "#dddddd",
+    "pktgen1": "#eecccc", "pktgen0": "#ccddee", "unattributed": "#000000",
+    "total": "#888888",
 }
 # Cost of receiving over native Linux in per cent: the talk's text has these totals, and no numbers for the classes in
 # its bars.
-TALK = [("native Linux", 0), ("Xen in 2007", 370), ("guest copy and\nfixes, no new card", 100),
-        ("multi-queue, grant cache,\n64 packets an interrupt", 23)]
+TALK = [("native\nLinux", 0), ("Xen", 370), ("guest copy,\nfixes", 100), ("multi-queue,\ngrant cache,\n64 an interrupt", 23)]
+# What it measured, as workloads here.
+TALK_LOADS = ("in-48k-b6", "in-48k")
 # No date and no random identifiers: the same numbers make the same file.
 PLAIN = {"metadata": {"Date": None, "Creator": None}}
 matplotlib.rcParams["svg.hashsalt"] = "netchannel2"
@@ -46,7 +49,7 @@ def workload(path, load, results, values_of, what):
     finish(figure, axes, path)
 
 
-def stack(axes, names, columns, kinds):
+def stack(axes, names, columns, kinds, legend=True):
     """One bar a column, a piece of it for each class that has any."""
     bottom = [0.0] * len(columns)
     for kind in kinds:
@@ -60,33 +63,53 @@ def stack(axes, names, columns, kinds):
         axes.annotate(f"{total:.0f}", (number, total), ha="center", va="bottom", fontsize=8)
     axes.set_xticks(range(len(columns)), names, fontsize=7)
     axes.margins(y=0.08)
+    if not legend:
+        return
     handles, labels = axes.get_legend_handles_labels()
     axes.legend(handles[::-1], labels[::-1], loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
 
 
-def talk(path):
-    """The talk's own comparison, from the numbers in its text."""
-    figure, axes = plt.subplots(figsize=(7.5, 4.2))
-    values = [100 + over for _, over in TALK]
-    axes.bar([name for name, _ in TALK], values, 0.6, color="#888888")
-    for number, value in enumerate(values):
-        axes.annotate(f"{value}", (number, value), ha="center", va="bottom")
-    axes.set_ylabel("CPU cost, native Linux = 100")
-    axes.set_title("The talk (Xen Summit, November 2007): receive UDP, 48 KB messages", fontsize=10)
-    finish(figure, axes, path)
+def talk(path, results, forms):
+    """The talk's totals, and beside them our counts of the same load in the talk's form, as far as there are any.
+
+    `forms` are what is drawn: functions of a result, each with its words.
+    """
+    loads = [(load, group) for load, group in tables.by_workload(results).items() if load.name in TALK_LOADS]
+    panels = [(values_of, what, *bars) for values_of, what in forms if (bars := relative_bars(loads, values_of))[0]]
+    widths = [len(TALK), *(max(2, len(names)) for _, _, names, _ in panels)]
+    figure, every = plt.subplots(1, len(widths), figsize=(1.5 + 1.05 * sum(widths), 4.8), sharey=True, squeeze=False,
+                                 width_ratios=widths, layout="constrained")
+    first = every[0][0]
+    stack(first, [name for name, _ in TALK], [{"total": 100 + over} for _, over in TALK], ("total",), legend=False)
+    first.set_ylabel("cost of receiving UDP, 48 KB, native Linux = 100")
+    first.set_title("the talk, 2007: cycles, measured", fontsize=9)
+    for number, (axes, (_, what, names, columns)) in enumerate(zip(every[0][1:], panels), 1):
+        stack(axes, names, columns, classes.TALK, legend=number == len(panels))
+        axes.set_title(f"here: {what}", fontsize=9)
+    for axes in every[0]:
+        axes.spines[["top", "right"]].set_visible(False)
+    figure.savefig(path, bbox_inches="tight", **PLAIN)
+    plt.close(figure)
+
+
+def relative_bars(loads, values_of):
+    """Names and columns of the six classes, native Linux = 100, of those (workload, results) that have native Linux."""
+    names, columns = [], []
+    for load, group in loads:
+        good = [each for each in group if each.runs]
+        native = [each for each in good if each.case.configuration.name == "native"]
+        if not native:
+            continue
+        base = sum(values_of(native[0])[kind] for kind in classes.TALK) / 100
+        names += [f"{each.case.configuration.name}\n{load.name}" for each in good]
+        columns += [{kind: values_of(each)[kind] / base for kind in classes.TALK} for each in good]
+    return names, columns
 
 
 def relative(path, results, values_of, what):
     """Ours in the talk's form: the six classes, native Linux = 100, for each receiving workload."""
-    names, columns = [], []
-    for load, group in tables.by_workload(results).items():
-        good = [each for each in group if each.runs]
-        native = [each for each in good if each.case.configuration.name == "native"]
-        if load.kind != "udp_in" or not native:
-            continue
-        base = sum(values_of(native[0])[kind] for kind in classes.TALK) / 100
-        names += [f"{load.name}\n{each.case.configuration.name}" for each in good]
-        columns += [{kind: values_of(each)[kind] / base for kind in classes.TALK} for each in good]
+    loads = [(load, group) for load, group in tables.by_workload(results).items() if load.kind == "udp_in"]
+    names, columns = relative_bars(loads, values_of)
     if not columns:
         return False
     figure, axes = plt.subplots(figsize=(2 + 0.95 * len(columns), 4.8))
@@ -104,9 +127,9 @@ def finish(figure, axes, path):
 
 def draw(folder, results, units):
     """All charts; their paths."""
-    paths = [folder / "talk.svg"]
-    talk(paths[0])
     forms = ("", instructions, "instructions"), ("-modelled", modelled(units), "modelled cycles")
+    paths = [folder / "talk.svg"]
+    talk(paths[0], results, [form[1:] for form in forms])
     for suffix, values_of, what in forms:
         for load, group in tables.by_workload(results).items():
             if good := [result for result in group if result.runs]:

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """Profiles: run.py [PATTERN…] [--list] [--repeat N] [--top N] [--cache] [--set NAME=VALUE…] [--compare FOLDER]
+        [--document]
 
 Boots each configuration, runs the workloads, and writes JSON, a text table and charts under one folder, which is
 printed. Without PATTERN the default set runs. Exit status 1 when a case failed.
@@ -19,6 +20,7 @@ import cases  # noqa: E402  (the lab's modules are found by the line above)
 import charts  # noqa: E402
 import compare  # noqa: E402
 import costs  # noqa: E402
+import document  # noqa: E402
 import experiment  # noqa: E402
 import machines  # noqa: E402
 import measure  # noqa: E402
@@ -51,6 +53,9 @@ def main():
     failed = [result.case.name for result in results if not result.ok]
     if options.compare:
         failed += compare.against(pathlib.Path(options.compare), folder)
+    if options.document and not failed:
+        document.take(folder)
+        progress(f"the figures of the documentation are these now: {document.TARGET}")
     progress(f"{len(results)} cases, failed: {', '.join(failed) or 'none'}")
     sys.exit(1 if failed else 0)
 
@@ -67,6 +72,8 @@ def arguments():
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE",
                         help="another burst, rate, eitr, size or count for all workloads chosen")
     parser.add_argument("--compare", metavar="FOLDER", help="fail where an earlier run differs by more than 3 %%")
+    parser.add_argument("--document", action="store_true",
+                        help="take the figures into Documentation/performance/, if no case failed")
     parser.add_argument("--folder", help="where to write (default: a new one in the cache)")
     return parser.parse_args()
 
@@ -147,7 +154,8 @@ def write(folder, results, units, options):
         "ground": ground, "repetitions": options.repeat, "seconds": time.monotonic() - START, "unit costs": units,
         "cases": {result.case.name: {**result.as_json(), **modelled(result, units)} for result in results},
     }, indent=1))
-    charts.draw(folder, results, units)
+    drawn = charts.draw(folder, results, units)
+    (folder / document.FIGURES).write_text(document.figures(results, units, ground, options.repeat, drawn))
 
 
 def modelled(result, units):

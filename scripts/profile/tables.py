@@ -7,7 +7,8 @@ WIDTH = 14
 LABEL = 54
 # Counts of events that get a row; hypercalls by number and grant operations by kind follow by themselves.
 EVENT_ROWS = ["hypercalls", "event channel sends", "upcalls", "entries into the PV kernel", "copies by Xen",
-              "bytes copied by Xen", "copies to and from user space", "bytes copied to and from user space"]
+              "bytes copied by Xen", "copies to and from user space", "bytes copied to and from user space",
+              "copies inside a kernel", "bytes copied inside a kernel"]
 EVENT_PREFIXES = ["grant operations: ", "grant hypercalls: ", "TLB flushes: ", "hypercall "]
 SPREAD_LIMIT = 0.03
 
@@ -47,6 +48,7 @@ def section(group, units, top):
     lines += [
         row("spread of the repetitions, %", [result.spread * 100 for result in group], "{:.1f}"),
         row("background beside these", [run.background.instructions() for run in runs]),
+        *domain_rows(group),
         row("memory accesses", [run.net.accesses() for run in runs]),
         row("packets per interrupt of the card", [per_interrupt(run) for run in runs], "{:.1f}"),
         *event_rows(runs), *cost_rows(runs, units), *miss_rows(runs)]
@@ -64,10 +66,29 @@ def overhead(run, native):
 
 def class_rows(runs):
     lines = [row(f"{kind}: {classes.WORDS[kind]}"[:LABEL], [run.net.instructions([kind]) for run in runs])
-             for kind in classes.ALL]
+             for kind in classes.ALL
+             if not kind.startswith(classes.GENERATOR) or any(run.net.instructions([kind]) for run in runs)]
     lines.insert(len(classes.TALK), row("the six together, instructions",
                                         [run.net.instructions(classes.TALK) for run in runs]))
     return lines + [row("all instructions", [run.net.instructions() for run in runs])]
+
+
+def domain_rows(group):
+    return [row(*values) for values in domain_values(group)]
+
+
+def domain_values(group):
+    """What each domain's CPU does, as (words, values, form): where nothing waits, the busier one sets the pace."""
+    runs = [result.typical for result in group]
+    if not any(0 in run.net.domains for run in runs):
+        return []
+    found = [(f"{words}, all but pktgen", [run.net.domains.get(domain) for run in runs], "{:.0f}")
+             for domain, words in ((0, "CPU of the driver domain"), (1, "CPU of the guest"))]
+    busiest = [max(run.net.domains.values()) for run in runs]
+    stock = next((value for value, result in zip(busiest, group) if result.case.configuration.name == "stock"), None)
+    if stock and group[0].case.workload.kind.startswith("rate_"):
+        found.append(("packet rate against stock, by the busier CPU", [stock / value for value in busiest], "{:.2f}"))
+    return found
 
 
 def event_rows(runs):
@@ -83,20 +104,25 @@ def cost_rows(runs, units):
     kinds = [costs.by_class(run.net, run.interrupts / run.units, units) for run in runs]
     return [row("modelled cycles", [sum(part.values()) for part in parts]),
             *(row(f"  modelled cycles, {kind}", [each[kind] for each in kinds]) for kind in classes.TALK),
-            *(row(f"  of these: {words}", [part[name] for part in parts]) for name, words in costs.WORDS.items())]
+            *(row(f"  of these: {words}", [part[name] for part in parts]) for name, words in costs.WORDS.items()
+              if any(part[name] for part in parts))]
 
 
 def miss_rows(runs):
-    """Misses of the cache model, where it was on."""
+    return [row(words, values, "{:.1f}") for words, values in miss_values(runs)]
+
+
+def miss_values(runs):
+    """Misses of the cache model, where it was on, as (words, values)."""
     if not any(run.net.misses for run in runs):
         return []
-    lines = []
+    found = []
     for level, words in enumerate(("L1", "L2", "last level")):
         for kind in classes.ALL:
             values = [run.net.misses.get(kind, (0, 0, 0))[level] for run in runs]
             if any(value > 0.05 for value in values):
-                lines.append(row(f"modelled {words} misses, {kind}", values, "{:.1f}"))
-    return lines
+                found.append((f"modelled {words} misses, {kind}", values))
+    return found
 
 
 def top_functions(result, count):

@@ -1,0 +1,124 @@
+#!/usr/bin/env python3
+"""The figures of Documentation/: document.py FOLDER takes those of the run in FOLDER, as `run.py --document` does.
+
+A run writes `figures.md` and its charts beside everything else; this takes over what the documentation shows of them.
+"""
+import pathlib
+import re
+import shutil
+import sys
+
+sys.path.append(str(pathlib.Path(__file__).resolve().parents[1] / "lab"))
+
+import classes  # noqa: E402  (the lab's modules are found by the line above)
+import costs  # noqa: E402
+import tables  # noqa: E402
+from config import REPO  # noqa: E402
+
+TARGET = REPO / "Documentation" / "performance"
+FIGURES = "figures.md"
+# The charts that the documentation shows; every other is in the run's own folder.
+CHARTS = ("talk", "receive-relative", "receive-relative-modelled", "rate-in-64", "rate-out-64", "tcp-in", "tcp-out")
+# Of the events, those that have a row.
+EVENTS = [
+    "hypercalls", "event channel sends", "upcalls", "entries into the PV kernel", "grant operations: copy",
+    "grant operations: map", "grant operations: unmap", "TLB flushes: flush_area_local", "copies by Xen",
+    "bytes copied by Xen", "copies to and from user space", "bytes copied to and from user space",
+    "copies inside a kernel", "bytes copied inside a kernel",
+]
+
+
+def figures(results, units, ground, repetitions, charts):
+    """The page of figures, in Markdown."""
+    failed = [result.case.name for result in results if not result.ok]
+    lines = [
+        "# Figures", "",
+        "Made by `make profile ARGS=--document`; [performance.md](../performance.md) says what they are and are not.",
+        "Instructions per packet (TCP: per 1448 bytes, `rr`: per transaction), background subtracted, the median of",
+        f"{repetitions} repetitions. *Ranges* is grant table version 2 in dom0 and guest.", "",
+        *(f"* {name}: {value}" for name, value in ground.items()),
+    ]
+    if failed:
+        lines.append(f"* FAILED: {', '.join(failed)}")
+    groups = {load: [result for result in group if result.runs] for load, group in tables.by_workload(results).items()}
+    groups = {load: group for load, group in groups.items() if group}
+    drawn = [path.name for path in charts if path.stem in CHARTS]
+    lines += ["", *overview(groups)]
+    if "talk.svg" in drawn:
+        lines += ["", "![The talk's figure, and the same load here](talk.svg)"]
+    for load, group in groups.items():
+        lines += ["", f"## {load.name}: {load.title}", "", *section(group, units)]
+        if f"{load.name}.svg" in drawn:
+            lines += ["", f"![{load.title}]({load.name}.svg)"]
+    rest = [name for name in drawn if name.startswith("receive-relative")]
+    if rest:
+        lines += ["", "## Receiving, native Linux = 100", "", *(f"![{name}]({name})" for name in rest)]
+    return "\n".join([*lines, ""])
+
+
+def overview(groups):
+    """All instructions of every case, and how far its repetitions are apart."""
+    names = list(dict.fromkeys(result.case.configuration.name for group in groups.values() for result in group))
+    lines = table_head(["all instructions (spread)", *names])
+    for load, group in groups.items():
+        found = {result.case.configuration.name: result for result in group}
+        cells = [f"{found[name].typical.net.instructions():.0f} ({found[name].spread:.1%})" if name in found else ""
+                 for name in names]
+        lines.append(table_row([load.name, *cells]))
+    return lines
+
+
+def section(group, units):
+    """The table of one workload."""
+    runs = [result.typical for result in group]
+    native = next((run for result, run in zip(group, runs) if result.case.configuration.name == "native"), None)
+    lines = table_head([f"per {group[0].case.workload.unit}", *(result.case.configuration.name for result in group)])
+
+    def row(words, values, form="{:.0f}"):
+        lines.append(table_row([words, *("" if value is None else form.format(value) for value in values)]))
+
+    for kind in classes.ALL:
+        values = [run.net.instructions([kind]) for run in runs]
+        if kind in classes.TALK or max(values) >= 0.5:
+            row(kind, values)
+    row("**the six together**", [run.net.instructions(classes.TALK) for run in runs])
+    if native and len(runs) > 1:
+        row("over native, %", [tables.overhead(run, native) for run in runs], "{:+.0f}")
+    for words, values, form in tables.domain_values(group):
+        row(words, values, form)
+    row("modelled cycles", [sum(costs.cycles(run.net, run.interrupts / run.units, units).values()) for run in runs])
+    row("memory accesses", [run.net.accesses() for run in runs])
+    row("packets per interrupt of the card", [tables.per_interrupt(run) for run in runs], "{:.1f}")
+    for name in EVENTS:
+        values = [run.net.event(name) for run in runs]
+        if max(values) > 0.0005:
+            row(name, values, "{:.3f}")
+    for words, values in tables.miss_values(runs):
+        row(words, values, "{:.1f}")
+    return lines
+
+
+def table_head(cells):
+    return [table_row(cells), table_row(["---", *["---:"] * (len(cells) - 1)])]
+
+
+def table_row(cells):
+    return f"| {' | '.join(cells)} |"
+
+
+def take(folder, target=TARGET):
+    """Takes the figures of a run into the documentation, and only the charts that they show; what was there goes."""
+    page = folder / FIGURES
+    if not page.exists():
+        raise SystemExit(f"document: {folder} is not the folder of a run: it has no {FIGURES}")
+    shutil.rmtree(target, ignore_errors=True)
+    target.mkdir(parents=True)
+    text = page.read_text()
+    for name in [FIGURES, *re.findall(r"\]\(([\w.-]+\.svg)\)", text)]:
+        shutil.copy(folder / name, target / name)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit(__doc__)
+    take(pathlib.Path(sys.argv[1]))
