@@ -16,7 +16,8 @@ COLOURS = {
 }
 # Cost of receiving over native Linux in per cent: the talk's text has these totals, and no numbers for the classes in
 # its bars.
-TALK = [("native\nLinux", 0), ("Xen", 370), ("guest copy,\nfixes", 100), ("multi-queue,\ngrant cache,\n64 an interrupt", 23)]
+TALK = [("native\nLinux", 0), ("Xen", 370), ("guest copy,\nfixes", 100),
+        ("multi-queue,\ngrant cache,\n64 an interrupt", 23)]
 # What it measured, as workloads here.
 TALK_LOADS = ("in-48k-b6", "in-48k")
 # No date and no random identifiers: the same numbers make the same file.
@@ -77,7 +78,7 @@ def talk(path, results, forms):
     loads = [(load, group) for load, group in tables.by_workload(results).items() if load.name in TALK_LOADS]
     panels = [(values_of, what, *bars) for values_of, what in forms if (bars := relative_bars(loads, values_of))[0]]
     widths = [len(TALK), *(max(2, len(names)) for _, _, names, _ in panels)]
-    figure, every = plt.subplots(1, len(widths), figsize=(1.5 + 1.05 * sum(widths), 4.8), sharey=True, squeeze=False,
+    figure, every = plt.subplots(1, len(widths), figsize=(1.5 + 0.8 * sum(widths), 4.8), sharey=True, squeeze=False,
                                  width_ratios=widths, layout="constrained")
     first = every[0][0]
     stack(first, [name for name, _ in TALK], [{"total": 100 + over} for _, over in TALK], ("total",), legend=False)

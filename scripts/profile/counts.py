@@ -53,8 +53,8 @@ class Counts:
             return {key: [function(a, b) for a, b in zip(own.get(key, none), theirs.get(key, none))]
                     for key in {**own, **theirs}}
 
-        return Counts(self.seconds, rows("kinds", 2), numbers("domains"), numbers("modules"), numbers("functions"), numbers("events"),
-                      rows("misses", 3))
+        return Counts(self.seconds, rows("kinds", 2), numbers("domains"), numbers("modules"), numbers("functions"),
+                      numbers("events"), rows("misses", 3))
 
     def as_json(self):
         return {

@@ -34,7 +34,8 @@ class Generator:
 
     def check(self):
         """Whether it has sent everything, without errors."""
-        said = self.host.output("cat /proc/net/pktgen/*@* | awk '/pkts-sofar/ {n += $2; e += $4} END {print n + 0, e + 0}'")
+        said = self.host.output("cat /proc/net/pktgen/*@* | "
+                                "awk '/pkts-sofar/ {n += $2; e += $4} END {print n + 0, e + 0}'")
         if said != f"{self.count} 0":
             raise LabError(f"pktgen in {self.host.name}: packets sent and errors are {said}, not {self.count} 0")
 

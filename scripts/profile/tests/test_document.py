@@ -16,7 +16,8 @@ def result(name, factor):
     case, = cases.choose(name)
 
     def run(share):
-        found = counts.Counts(1.0, {"kern": [1000 * factor * share, 10], "usercopy": [50, 5]}, {0: 300 * factor, 1: 700})
+        kinds = {"kern": [1000 * factor * share, 10], "usercopy": [50, 5]}
+        found = counts.Counts(1.0, kinds, {0: 300 * factor, 1: 700})
         found.events = {(1, "hypercalls"): 0.5 * factor, (1, "bytes copied to and from user space"): 1472.0}
         return experiment.Run(found, counts.Counts(1.0, {"kern": [5, 1]}), 12000, 1 << 20, 1.5, 188)
 
