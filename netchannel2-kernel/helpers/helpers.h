@@ -105,6 +105,8 @@ void *nc2_page_address(const struct page *page);
 /* helpers/kunit.c */
 void nc2_kunit_skip(const char *reason);
 struct sk_buff *nc2_alloc_skb(unsigned int size);
+void nc2_local_bh_disable(void);
+void nc2_local_bh_enable(void);
 
 /* helpers/sync.c */
 bool nc2_in_softirq(void);

@@ -14,4 +14,14 @@ struct sk_buff *nc2_alloc_skb(unsigned int size)
 {
 	return alloc_skb(size, GFP_KERNEL);
 }
+
+void nc2_local_bh_disable(void)
+{
+	local_bh_disable();
+}
+
+void nc2_local_bh_enable(void)
+{
+	local_bh_enable();
+}
 #endif

@@ -13,7 +13,7 @@ mod tests {
         ReceiveBuffer, //
     };
 
-    const LENGTHS: [u32; 8] = [14, 60, 1514, 3648, 3712, 4096, 9014, 65_535];
+    const LENGTHS: [u32; 10] = [14, 60, 1514, 3072, 3073, 3648, 3712, 4096, 9014, 65_535];
 
     #[test]
     fn segments_hold_the_packet() -> Result {
@@ -41,6 +41,21 @@ mod tests {
             let skb = buffer.into_skb();
 
             assert_eq!(skb.length().get(), length);
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn a_compact_buffer_is_one_piece_or_pages() -> Result {
+        let mut pool = PagePool::new(32)?;
+
+        for length in LENGTHS {
+            let packet_length = PacketLength::new(length).map_err(|_| EINVAL)?;
+            let buffer = ReceiveBuffer::compact_for_test(&mut pool, packet_length).ok_or(ENOMEM)?;
+
+            assert_eq!(buffer.missing(), length);
+            // Nothing of it is written.
+            assert!(buffer.complete().is_none());
         }
         Ok(())
     }

@@ -9,6 +9,7 @@ mod event;
 mod grant;
 mod mac;
 mod timer;
+mod pool;
 
 use kernel::{
     prelude::*,

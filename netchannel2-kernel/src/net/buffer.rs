@@ -135,6 +135,15 @@ impl ReceiveBuffer {
         })
     }
 
+    /// Does what [`Self::compact`] does, outside of a poll function.
+    #[cfg(CONFIG_KUNIT = "y")]
+    pub fn compact_for_test(pool: &mut PagePool, length: PacketLength) -> Option<Self> {
+        // SAFETY: `compact` does nothing else with the context.
+        unsafe { NapiContext::for_test(|napi| Self::compact(napi, pool, length)) }
+            .ok()
+            .flatten()
+    }
+
     /// Copies `bytes` behind those that are written.
     ///
     /// # Errors

@@ -185,6 +185,26 @@ impl NapiContext<'_> {
         self.raw
     }
 
+    /// Calls `f` in place of a poll function, without a device and with softirqs off.
+    ///
+    /// # Safety
+    ///
+    /// `f` does nothing with the context but to allocate memory.
+    #[cfg(CONFIG_KUNIT = "y")]
+    pub(crate) unsafe fn for_test<R>(f: impl FnOnce(&NapiContext<'_>) -> R) -> Result<R> {
+        let mut napi: KBox<bindings::napi_struct> = KBox::new(pin_init::zeroed(), GFP_KERNEL)?;
+
+        // SAFETY: Process context; turned on again below.
+        unsafe { bindings::nc2_local_bh_disable() };
+        let result = f(&NapiContext {
+            raw: &mut *napi,
+            _poll: PhantomData,
+        });
+        // SAFETY: Turned off above.
+        unsafe { bindings::nc2_local_bh_enable() };
+        Ok(result)
+    }
+
     /// Hands a received packet to the stack, by way of GRO.
     #[inline]
     pub fn receive(&self, skb: Skb) {
