@@ -3,6 +3,7 @@ import contextlib
 import time
 
 import leaks
+from config import STOCK_BACK
 from hosts import load_command, unload_command, vif
 from machine import LabError
 from scenario import scenario
@@ -56,7 +57,10 @@ class Ends:
 def with_options(lab, name, host, back="", front=""):
     """A guest whose two drivers were loaded with these parameters; dom0's is loaded anew after it."""
     lab.no_standing_guest()
-    lab.dom0.run(f"{unload_command(lab.back)} && {load_command(lab.back, back)}")
+    # Both are removed, as the one that is loaded first is asked first for a vif.
+    lab.dom0.load()
+    lab.dom0.run(load_command(lab.back, back))
+    lab.dom0.run(load_command(STOCK_BACK))
     try:
         guest = lab.new_guest(name, host)
         guest.wait_link()
@@ -112,10 +116,11 @@ def pools_sweep(lab):
 @scenario("pools_steady", kinds=("ours",), seconds=300)
 def pools_steady(lab):
     """Thousands of packets cross without one page granted, mapped, unmapped or copied by Xen for them."""
-    guest = lab.guest()
+    # One whose pools have not grown for anything else, and have nothing to give up.
+    guest = lab.new_guest("steady", 60)
+    guest.wait_link()
     traffic = lab.traffic(guest)
-    ends = Ends(lab, guest)
-    ends.wait_pools()
+    Ends(lab, guest).wait_pools()
 
     def load():
         for client, server, address in traffic.directions():
@@ -123,7 +128,6 @@ def pools_steady(lab):
 
     # The pools become as large as this load wants them.
     load()
-    time.sleep(1)
     ends = Ends(lab, guest)
     load()
     grown = ends.grown()
@@ -223,13 +227,12 @@ def pools_save(lab):
             with lab.traffic(guest):
                 time.sleep(1)
                 lab.dom0.run(f"xl save {guest.name} /run/spool.img", 120)
-                lab.dom0.run("xl restore /run/spool.img", 120)
+                lab.dom0.run("xl restore /run/spool.img && rm /run/spool.img", 120)
                 guest.domain = int(lab.dom0.output(f"xl domid {guest.name}"))
                 guest.wait_agent()
                 guest.wait_link()
             Ends(lab, guest).wait_pools()
         bulk(lab, guest, 1)
-    lab.dom0.run("rm -f /run/spool.img")
 
 
 @scenario("pools_lifecycle", kinds=("ours",), seconds=600)
