@@ -6,6 +6,7 @@ from machine import LabError
 
 LOAD_LOG = "/run/load.log"
 SERVE_LOG = "/run/serve.log"
+UDP_LENGTH = 1400
 
 
 class Traffic:
@@ -33,22 +34,19 @@ class Traffic:
 
     def __enter__(self):
         """Load in both directions while the block runs, opened again after every failure."""
-        for client, server, address in self.directions():
-            client.run(f"rm -f {LOAD_LOG}")
-            serve(server)
-            client.run(background(f"while :; do nc2-traffic load {address} --seconds 5 --rate 400 --json || sleep 0.1; done >>{LOAD_LOG}"))
+        together([client.start(f"rm -f {LOAD_LOG}; {SERVE}; " + background(
+            f"while :; do nc2-traffic load {address} --seconds 5 --rate 100 --json || sleep 0.1; done >>{LOAD_LOG}"))
+            for client, _, address in self.directions()])
         return self
 
     def __exit__(self, kind, *_):
         hosts = [self.dom0] + ([self.guest] if self.guest.alive() else [])
-        for host in hosts:
-            stop(host)
+        ended = together([host.start(f"{STOP}; grep -v '\"corrupted\":0' {LOAD_LOG} 2>/dev/null; true") for host in hosts])
         if kind is not None:
             return
-        for host in hosts:
-            damaged = host.run(f"grep -v '\"corrupted\":0' {LOAD_LOG} 2>/dev/null", check=False).out
-            if damaged:
-                raise LabError(f"content was damaged under load, says {host.name}: {damaged}")
+        for result in ended:
+            if result.out:
+                raise LabError(f"content was damaged under load, says {result.where}: {result.out}")
 
     def recovers(self, seconds=60):
         """Fails unless the guest answers again within `seconds`; returns how long it took."""
@@ -58,27 +56,42 @@ class Traffic:
 
     # -- measurements ----------------------------------------------------------------------------
 
-    def iperf(self, client, server, address, seconds, options=""):
-        """Mbit/s that iperf3 carried from `client` to `server`."""
+    def iperf(self, client, server, address, seconds):
+        """Mbit/s of TCP that iperf3 carried from `client` to `server`."""
+        return self._iperf(client, server, address, seconds, "")["sum_received"]["bits_per_second"] / 1e6
+
+    def udp(self, client, server, address, seconds, offered):
+        """(sent, delivered) in Mbit/s where iperf3 offers `offered` of them; a sender that is too slow sends less."""
+        end = self._iperf(client, server, address, seconds, f"-u -b {offered}M -l {UDP_LENGTH}")["sum"]
+        unit = UDP_LENGTH * 8 / end["seconds"] / 1e6
+        return end["packets"] * unit, (end["packets"] - end["lost_packets"]) * unit
+
+    def _iperf(self, client, server, address, seconds, options):
         server.run("pidof iperf3 >/dev/null || iperf3 -s -D >/dev/null 2>&1; sleep 0.3")
         out = client.run(f"iperf3 -c {address} -t {seconds} {options} -J --connect-timeout 5000", seconds + 60).out
         end = json.loads(out[out.index("{"):])["end"]
-        received = end.get("sum_received", end.get("sum", {}))
-        if not received.get("bytes"):
+        if not end["sum" if "-u" in options else "sum_received"].get("bytes"):
             raise LabError(f"iperf3 {options} {client.name} -> {server.name} carried nothing: {out[-400:]}")
-        return received["bits_per_second"] / 1e6 * (1 - received.get("lost_percent", 0) / 100 if "-u" in options else 1)
+        return end
+
+
+# Has the traffic server run, where it does not.
+SERVE = ("{ pidof nc2-traffic-serve >/dev/null || { ln -sf $(command -v nc2-traffic) /run/nc2-traffic-serve; "
+         f"setsid /run/nc2-traffic-serve serve >>{SERVE_LOG} 2>&1 </dev/null & sleep 0.3; }}; }}")
+# Ends what `background` started.
+STOP = "for p in $(cat /run/load.pids 2>/dev/null); do kill -9 -$p 2>/dev/null; done; rm -f /run/load.pids"
 
 
 def serve(host):
     """Has the traffic server run on `host`."""
-    host.run("pidof nc2-traffic-serve >/dev/null || { ln -sf $(command -v nc2-traffic) /run/nc2-traffic-serve; "
-             f"setsid /run/nc2-traffic-serve serve >>{SERVE_LOG} 2>&1 </dev/null & sleep 0.3; }}")
+    host.run(SERVE)
+
+
+def together(commands):
+    """The results of commands that were started before any was waited for."""
+    return [command.wait() for command in commands]
 
 
 def background(command):
     """A shell command that leaves `command` running in a session of its own, known to `stop`."""
     return f"setsid /bin/sh -c 'echo $$ >>/run/load.pids; {command}' >/dev/null 2>&1 </dev/null &"
-
-
-def stop(host):
-    host.run("for p in $(cat /run/load.pids 2>/dev/null); do kill -9 -$p 2>/dev/null; done; rm -f /run/load.pids; true")
