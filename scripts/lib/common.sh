@@ -33,6 +33,16 @@ in_namespace() {
     fi
 }
 
+# kill_tree PID: ends it and all that it started.
+kill_tree() { kill -KILL $(tree "$1") 2>/dev/null || true; }
+# tree PID: prints it and all that it started, each made to stand still first, so that it starts no more meanwhile.
+tree() {
+    local child
+    kill -STOP "$1" 2>/dev/null || return 0
+    echo "$1"
+    for child in $(cat "/proc/$1/task"/*/children 2>/dev/null); do tree "$child"; done
+}
+
 # The release of the stock kernel that the packages step chose, and what derives from it.
 kernel_release() {
     [ -s "$CACHE/release" ] || die "no kernel chosen yet: run scripts/setup"

@@ -56,16 +56,21 @@ count_part() {
     STARTED=$SECONDS
     say "# --- $1"
     STATUS=0
-    "${@:2}" 2>&1 | tee "$LOG" | grep -v '^1\.\.\|^KTAP\|passed, .*failed, .*skipped$' || true
-    STATUS=${PIPESTATUS[0]}
-    if read -r p f s <<<"$(sed -n 's/^\([0-9]*\) passed, \([0-9]*\) failed, \([0-9]*\) skipped$/\1 \2 \3/p' "$LOG" | tail -n 1)" && [ -n "$p" ]; then
-        # Fewer results than expected are not a success: a part that dies counts as one failure.
-        [ "$STATUS" = 0 ] || [ "$f" != 0 ] || f=1
-        tally "$p" "$f" "$s"
-    else
+    "${@:2}" 2>&1 | tee "$LOG" | { grep --line-buffered -v '^1\.\.\|^KTAP\|passed, .*failed, .*skipped$' || true; } || STATUS=${PIPESTATUS[0]}
+    if ! tally_last "$LOG"; then
         tally 0 1 0
         say "not ok $1: it ended without results; the whole log: $LOG"
     fi
+}
+
+# tally_last LOG: the last line of counts in a log; one that ended with another status than 0 (STATUS) has a failure.
+tally_last() {
+    local p f s
+    read -r p f s <<<"$(sed -n 's/^\([0-9]*\) passed, \([0-9]*\) failed, \([0-9]*\) skipped$/\1 \2 \3/p' "$1" | tail -n 1)"
+    [ -n "$p" ] || return 1
+    # Fewer results than expected are not a success: a part that dies counts as one failure.
+    [ "$STATUS" = 0 ] || [ "$f" != 0 ] || f=1
+    tally "$p" "$f" "$s"
 }
 
 end_counts() {
