@@ -50,7 +50,7 @@ class Backend(Side):
     def prepare(self):
         """Makes both directories anew, as libxl does for a vif with a script."""
         self.remove_nodes()
-        time.sleep(0.2)
+        time.sleep(0.1)
         own, peer = self.path, self.peer_path
         self.store.make(own, 0, self.peer_domain)
         self.store.make(peer, self.peer_domain, 0)
@@ -69,7 +69,7 @@ class Backend(Side):
         )
         self.store.write_all(peer, {**common, "backend": own, "backend-id": 0})
         # The frontend finds the device before it finds an offer, as it does with libxl.
-        time.sleep(0.5)
+        time.sleep(0.3)
 
     def keys(self):
         """Describes what this backend can do."""
@@ -122,4 +122,4 @@ class Backend(Side):
         self.release()
         self.remove_nodes()
         # The guest's own watch removes the device; the next one must not look like the same.
-        time.sleep(0.5)
+        time.sleep(0.2)

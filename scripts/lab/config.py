@@ -14,6 +14,8 @@ HOTPLUG = REPO / "scripts/hotplug"
 
 FRONT, BACK = "netchannel2_front", "netchannel2_back"
 STOCK_FRONT, STOCK_BACK = "xen-netfront", "xen-netback"
+# Hotplug scripts: the project's, Debian's, and the lab's quick one.
+OUR_SCRIPT, DEBIAN_SCRIPT, LAB_SCRIPT = "vif-netchannel2", "vif-bridge", "vif-lab"
 
 # Seconds; under software emulation beside a build everything takes three times as long as undisturbed.
 BOOT_LIMIT = 180

@@ -52,7 +52,7 @@ class Host:
     def output(self, command, timeout=COMMAND_LIMIT):
         return self.run(command, timeout).out.strip()
 
-    def wait_until(self, command, seconds=GUEST_LIMIT, pause=0.3):
+    def wait_until(self, command, seconds=GUEST_LIMIT, pause=0.2):
         """Runs the command again and again until it succeeds."""
         end = time.monotonic() + seconds
         while True:
@@ -117,8 +117,8 @@ def vif(net, host, script, extra=""):
 class Guest(Host):
     """A guest domain. Its n-th vif is on test network n, where its address is 10.0.n.<host>."""
 
-    def __init__(self, lab, name, host, vifs, drivers, kind="pv", kernel="/lab/vmlinuz", ramdisk="/lab/guest.img",
-                 memory=512, vcpus=1, options=""):
+    def __init__(self, lab, name, host, vifs, drivers, kind="pv", kernel="/lab/vmlinux", ramdisk="/lab/guest.img",
+                 memory=256, vcpus=1, options=""):
         super().__init__(lab)
         self.name, self.host, self.vifs = name, host, vifs
         self.config = "\n".join([
@@ -160,7 +160,8 @@ class Guest(Host):
 
     def wait_link(self, net=0, seconds=GUEST_LIMIT):
         """Until the guest answers on test network `net`."""
-        self.dom0.wait_until(f"ping -c 1 -W 1 -q {self.address(net)}", seconds)
+        # One program that asks five times a second, and ends with the first answer.
+        self.dom0.wait_until(f"ping -c 1 -i 0.2 -w 5 -q {self.address(net)}", seconds)
 
     def alive(self):
         return self.domain is not None and self.dom0.run(f"xl domid {self.name}", check=False).ok
@@ -174,6 +175,14 @@ class Guest(Host):
 
     def detach(self, index):
         self.dom0.run(f"xl network-detach {self.name} {index}", GUEST_LIMIT)
+
+    def last_device(self):
+        """The number of the vif that was attached last."""
+        return max(map(int, self.dom0.output(f"xenstore-list /local/domain/{self.domain}/device/vif").split()))
+
+    def wait_gone(self, index):
+        """Until the device's backend has left dom0."""
+        self.dom0.wait_until(f"[ ! -e /sys/class/net/{self.vif(index)} ]", 20)
 
     def link(self, net=0):
         """The name of the guest's network device on test network `net`."""

@@ -67,7 +67,7 @@ def run_all(chosen, options, folder, results):
         if lab is None:
             boots += 1
             try:
-                lab = Lab(folder / f"boot{boots}", options.vif, entry.dom0_options, options.dom0_cpus)
+                lab = Lab(folder / f"boot{boots}", options.vif, entry.dom0_options, options.dom0_cpus, quick_hotplug=True)
                 results.note(f"dom0 up after {lab.machine.boot_seconds:.1f} s {entry.dom0_options}".rstrip())
             except LabError as error:
                 results.result(entry.name, str(error))

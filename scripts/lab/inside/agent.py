@@ -78,7 +78,7 @@ def stream_consoles(link):
 
 def run_here(request):
     """A shell command in dom0."""
-    process = subprocess.Popen(["bash", "-c", request["command"]], stdin=subprocess.DEVNULL,
+    process = subprocess.Popen(["sh", "-c", request["command"]], stdin=subprocess.DEVNULL,
                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
     try:
         out, err = process.communicate(timeout=request["timeout"])

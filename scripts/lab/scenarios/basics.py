@@ -1,7 +1,8 @@
 """A guest comes up and carries packets."""
 import time
 
-from hosts import vif
+from config import BACK, DEBIAN_SCRIPT
+from hosts import load_command, unload_command, vif
 from scenario import scenario
 
 MTU_OVERHEAD = 28  # IPv4 and ICMP headers
@@ -11,7 +12,7 @@ SWEEP_STEP = 61    # for the largest MTU, coprime to the page size: every offset
 @scenario("stock_ping")
 def stock_ping(lab):
     """The lab itself: a guest on the stock drivers answers ping."""
-    guest = lab.new_guest("plain", 31, vifs=[vif(0, 31, "vif-bridge")])
+    guest = lab.new_guest("plain", 31, vifs=[vif(0, 31, DEBIAN_SCRIPT)])
     guest.wait_link()
     lab.expect(guest.driver_of(guest.link()) == "vif", "the guest's device is not xen-netfront's")
 
@@ -25,6 +26,27 @@ def connect(lab):
     lab.expect(front == lab.front_name, f"the guest's device belongs to {front}")
     lab.dom0.run(f"ping -q -c 5 -i 0.2 {guest.address()}")
     guest.run("ping -q -c 5 -i 0.2 10.0.0.1")
+
+
+@scenario("hotplug")
+def hotplug(lab):
+    """Debian's vif-bridge, to which our hotplug script hands on by default, bridges a vif; after a reload udev does."""
+    guest = lab.guest()
+    with lab.debian_hotplug() as script:
+        guest.attach(vif(1, guest.host, script))
+        guest.wait_link(1)
+        device = guest.last_device()
+        # What only vif-bridge does: it tells the guest its MTU.
+        mtu = lab.dom0.store(f"/local/domain/{guest.domain}/device/vif/{device}/mtu")
+        lab.expect(mtu == "1500", f"vif-bridge wrote the MTU {mtu}")
+        if lab.kind == "ours":
+            lab.dom0.run(f"{unload_command(BACK)} && {load_command(BACK)}")
+            lab.wait_bridged(guest, device)
+            guest.wait_link(1)
+        guest.detach(device)
+        guest.wait_gone(device)
+        lab.wait_bridged(guest)
+    guest.wait_link()
 
 
 def sweep_both_ways(lab, guest, largest, step):

@@ -13,7 +13,7 @@ def both_ways(lab, guest, net=0, seconds=2):
 @scenario("stock_and_ours", kinds=("ours",), seconds=240)
 def stock_and_ours(lab):
     """One guest with a stock vif and one of ours: both carry traffic at once."""
-    guest = lab.new_guest("both", 25, vifs=[vif(0, 25, "vif-bridge"), vif(1, 25, lab.script)])
+    guest = lab.new_guest("both", 25, vifs=[vif(0, 25, lab.stock_script), vif(1, 25, lab.script)])
     for net, driver in ((0, "vif"), (1, lab.back_name)):
         guest.wait_link(net)
         found = lab.dom0.driver_of(guest.vif(net))
@@ -40,7 +40,7 @@ def host_without_module(lab):
     lab.no_standing_guest()
     lab.dom0.load(STOCK_BACK)
     try:
-        guest = lab.new_guest("modern", 27, vifs=[vif(0, 27, "vif-bridge")])
+        guest = lab.new_guest("modern", 27, vifs=[vif(0, 27, lab.stock_script)])
         guest.wait_link()
         found = guest.driver_of(guest.link())
         lab.expect(found == "vif", f"the guest's device belongs to {found}, not to xen-netfront")

@@ -80,7 +80,7 @@ def lying_frontend(lab, names=None):
     """Tells netchannel2_back lies from a guest: those with these names, or all; returns what came of each."""
     network = [vif(0, 41, "vif-netchannel2")]
     with liar_guest(lab, "liar", vifs=network) as guest:
-        honest = results(guest.run(f"/hostile/run front honest {address(guest)} --seconds 5", 120, check=False))
+        honest = results(guest.run(f"/hostile/run front honest {address(guest)} --seconds 1", 120, check=False))
         lab.expect(honest[0]["ok"], f"the backend does not even work with an honest peer: {honest}")
         problems, said = [], {}
         for batch in batches(table(lab, "front", names)):
@@ -99,7 +99,7 @@ def lying_backend(lab, names=None):
     with no_backends(lab):
         guest = lab.new_guest("prey", 42, vifs=[], drivers=[FRONT])
         options = f"--domain {guest.domain}"
-        honest = results(lab.dom0.run(tell("back", ["honest"], f"{options} --seconds 5"), 120, check=False))
+        honest = results(lab.dom0.run(tell("back", ["honest"], f"{options} --seconds 1"), 120, check=False))
         lab.expect(honest[0]["ok"], f"the frontend does not even work with an honest peer: {honest}")
         problems = []
         for number, batch in enumerate(batches(table(lab, "back", names))):

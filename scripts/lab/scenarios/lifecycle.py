@@ -42,7 +42,6 @@ def attach_detach(lab):
     """A second device is attached and detached under traffic, 20 times."""
     guest = lab.guest()
     traffic = lab.traffic(guest, net=1)
-    devices = f"/local/domain/{guest.domain}/device/vif"
     with lab.no_leaks():
         # It goes on between the rounds, and meets a device that comes or goes at every moment.
         with traffic:
@@ -50,19 +49,25 @@ def attach_detach(lab):
                 guest.attach(vif(1, guest.host, lab.script))
                 guest.wait_link(1)
                 time.sleep(0.5)
-                device = lab.dom0.output(f"xenstore-list {devices} | sort -n | tail -n 1")
+                device = guest.last_device()
                 guest.detach(device)
-                lab.dom0.wait_until(f"! ip link show vif{guest.domain}.{device} 2>/dev/null", 20)
+                guest.wait_gone(device)
     guest.wait_link()
 
 
 @scenario("kill", seconds=900)
 def kill(lab):
     """A guest is destroyed under traffic, 10 times."""
+    def victim(number):
+        return lab.new_guest(f"victim{number}", 100 + number, create=False).create(ready=False)
+
     lab.no_standing_guest()
     with lab.no_leaks():
-        for _ in range(KILLS):
-            guest = lab.new_guest("victim", 23, memory=256)
+        following = victim(0)
+        for number in range(KILLS):
+            # dom0 makes the next one while this one boots.
+            guest, following = following, victim(number + 1) if number + 1 < KILLS else None
+            guest.wait_agent()
             guest.wait_link()
             with lab.traffic(guest):
                 time.sleep(0.5)
@@ -89,7 +94,7 @@ def pause(lab):
 @scenario("save_restore", seconds=300)
 def save_restore(lab):
     """A guest is saved to a file, restored from it, and has its network again."""
-    guest = lab.new_guest("saved", 24, memory=256)
+    guest = lab.new_guest("saved", 24)
     guest.wait_link()
     before = lab.traffic(guest)
     before.check(lab.dom0, guest, before.there, "tcp", "--dir both --seconds 1")

@@ -16,11 +16,11 @@ def counter(host, link, name):
 
 def carry(lab, guest):
     """Packets of all sizes and TCP both ways, every byte checked."""
-    sweep_both_ways(lab, guest, 1500 - MTU_OVERHEAD, 7)
-    with_largest_mtu(lab, guest, lambda mtu: sweep_both_ways(lab, guest, mtu - MTU_OVERHEAD, 4 * SWEEP_STEP + 1))
+    sweep_both_ways(lab, guest, 1500 - MTU_OVERHEAD, 13)
+    with_largest_mtu(lab, guest, lambda mtu: sweep_both_ways(lab, guest, mtu - MTU_OVERHEAD, 8 * SWEEP_STEP + 1))
     traffic = lab.traffic(guest)
     for client, server, address in traffic.directions():
-        traffic.check(client, server, address, "tcp", "--dir both --seconds 2 --streams 2")
+        traffic.check(client, server, address, "tcp", "--dir both --seconds 1 --streams 2")
         traffic.check(client, server, address, "udp", "--size 40000 --count 300 --window 8 --max-loss 1")
 
 
@@ -67,7 +67,7 @@ def range_lifecycle(lab):
 def range_two_guests(lab):
     """Packets from a guest of xen-netback, whose pages are foreign to dom0, reach a guest of ours."""
     ours = lab.guest()
-    stock = lab.new_guest("foreign", 55, vifs=[vif(0, 55, "vif-bridge")])
+    stock = lab.new_guest("foreign", 55, vifs=[vif(0, 55, lab.stock_script)])
     stock.wait_link()
     for client, server in ((stock, ours), (ours, stock)):
         lab.traffic(server).check(client, server, server.address(), "tcp", "--dir both --seconds 2")
