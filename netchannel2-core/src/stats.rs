@@ -175,13 +175,17 @@ impl SendCounters {
     /// Returns how many packets were sent, whichever way.
     #[inline]
     pub fn packets(&self) -> u64 {
-        self.inline_packets.wrapping_add(self.granted_packets)
+        self.inline_packets
+            .wrapping_add(self.staged_packets)
+            .wrapping_add(self.granted_packets)
     }
 
     /// Returns how many bytes those packets had.
     #[inline]
     pub fn bytes(&self) -> u64 {
-        self.inline_bytes.wrapping_add(self.granted_bytes)
+        self.inline_bytes
+            .wrapping_add(self.staged_bytes)
+            .wrapping_add(self.granted_bytes)
     }
 
     /// Counts a packet that was sent.
@@ -281,6 +285,17 @@ fn add(counter: &mut u64, more: u32) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn packets_count_whichever_way_they_go() {
+        let mut counters = SendCounters::default();
+        let ways = [Way::Inline, Way::Staged, Way::Granted, Way::Posted];
+        for way in ways {
+            counters.packet(way, PacketLength::LARGEST);
+        }
+        assert_eq!(counters.packets(), 4);
+        assert_eq!(counters.bytes(), 4 * 65_535);
+    }
 
     #[test]
     fn names_go_with_values() {
