@@ -16,10 +16,14 @@ mod packets;
 #[path = "../fuzz/src/ring_consume.rs"]
 mod ring_consume;
 
-use netchannel2_core::wire::{
-    MaxPackets,
-    Message,
-    PacketCount, //
+use netchannel2_core::{
+    pool::ChunkIndex,
+    wire::{
+        MaxPackets,
+        Message,
+        PacketCount,
+        PoolAnswer, //
+    },
 };
 use proptest::prelude::*;
 
@@ -45,9 +49,28 @@ fn whole(message: &Message) -> Vec<u8> {
 fn chunk(flags: u8, bytes: &[u8]) -> Vec<u8> {
     let pieces = bytes.chunks(255 * 8).map(|piece| {
         let count = (piece.len() / 8) as u8;
-        [&[flags & 1, count], piece].concat()
+        [&[flags & 5, count], piece].concat()
     });
     pieces.collect::<Vec<_>>().concat()
+}
+
+/// Returns a message about one of few chunks, or a packet, with the flags that map them mostly.
+fn pool_step() -> impl Strategy<Value = (u8, Message)> {
+    let message = prop_oneof![
+        3 => (packets::pool_add(), 0..2_u8).prop_map(|(mut add, chunk)| {
+            add.chunk = ChunkIndex::new(chunk).expect("is in bounds");
+            Message::PoolAdd(add)
+        }),
+        1 => (0..2_u8).prop_map(|chunk| {
+            Message::PoolDrop(ChunkIndex::new(chunk).expect("is in bounds"))
+        }),
+        2 => (0..2_u8, 0..4_u8).prop_map(|(chunk, answer)| {
+            let chunk = ChunkIndex::new(chunk).expect("is in bounds");
+            Message::PoolAnswer(chunk, PoolAnswer::from_wire(answer).expect("has a meaning"))
+        }),
+        6 => packets::packet_in_slots(0..64).prop_map(Message::Packet),
+    ];
+    (prop_oneof![4 => Just(5_u8), 1 => Just(1_u8)], message)
 }
 
 proptest! {
@@ -58,7 +81,7 @@ proptest! {
         let mut input = whole(&message);
         let length = input.len();
         input[change.0 % length] ^= change.1;
-        input.insert(0, 0xff);
+        input.splice(0..0, [0xff, 0xff]);
         message_parse::message_parse(&input);
     }
 
@@ -75,6 +98,17 @@ proptest! {
         for (at, value) in changes {
             let length = input.len();
             input[at % length] = value;
+        }
+        ring_consume::ring_consume(&input);
+    }
+
+    /// Chunks are offered and used, all by the rules but for few.
+    #[test]
+    fn ring_consume_pools(steps in prop::collection::vec(pool_step(), 1..30)) {
+        let first = MaxPackets::of_any_length(PacketCount::MAX);
+        let mut input = chunk(0, &whole(&Message::SetMaxPackets(first)));
+        for (flags, message) in &steps {
+            input.extend(chunk(*flags, &whole(message)));
         }
         ring_consume::ring_consume(&input);
     }

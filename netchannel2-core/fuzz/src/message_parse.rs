@@ -9,12 +9,13 @@ use netchannel2_core::wire::{
     MAX_HEAD, //
 };
 
-/// Parses `input`, and emits again what was accepted: it must be the same.
+/// Parses `input` behind two bytes of features, and emits again what was accepted: it must be the
+/// same.
 pub(crate) fn message_parse(input: &[u8]) {
-    let Some((features, head)) = input.split_first() else {
+    let Some((features, head)) = input.split_first_chunk() else {
         return;
     };
-    let negotiated = Features::from_bits_truncate(u32::from(*features));
+    let negotiated = Features::from_bits_truncate(u16::from_le_bytes(*features).into());
     if let Some(first) = head.first_chunk() {
         if let Ok(length) = HeadLength::of(*first) {
             assert!((8..=MAX_HEAD).contains(&length.as_usize()));

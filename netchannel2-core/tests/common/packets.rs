@@ -2,6 +2,8 @@
 
 //! Strategies for messages that keep every rule.
 
+use core::ops::Range;
+
 use netchannel2_core::{
     grant::{
         Fragment,
@@ -64,13 +66,20 @@ pub(crate) fn message() -> impl Strategy<Value = Message> {
         1 => max_packets().prop_map(Message::SetMaxPackets),
         8 => packet().prop_map(Message::Packet),
         3 => finishes().prop_map(Message::Finish),
-        1 => pool_add().prop_map(Message::PoolAdd),
-        1 => chunk().prop_map(Message::PoolDrop),
-        1 => (chunk(), 0..4_u8).prop_map(|(chunk, answer)| {
-            Message::PoolAnswer(chunk, PoolAnswer::from_wire(answer).unwrap())
-        }),
+        3 => pool_message(),
         1 => moderation().prop_map(Message::SetModeration),
         1 => Just(Message::Pad),
+    ]
+}
+
+/// A message about a chunk.
+pub(crate) fn pool_message() -> impl Strategy<Value = Message> {
+    prop_oneof![
+        pool_add().prop_map(Message::PoolAdd),
+        chunk().prop_map(Message::PoolDrop),
+        (chunk(), 0..4_u8).prop_map(|(chunk, answer)| {
+            Message::PoolAnswer(chunk, PoolAnswer::from_wire(answer).unwrap())
+        }),
     ]
 }
 
@@ -78,7 +87,7 @@ fn chunk() -> impl Strategy<Value = ChunkIndex> {
     (0..MAX_CHUNKS).prop_map(|chunk| ChunkIndex::new(chunk).unwrap())
 }
 
-fn pool_add() -> impl Strategy<Value = PoolAdd> {
+pub(crate) fn pool_add() -> impl Strategy<Value = PoolAdd> {
     let reference = (8..=u32::MAX).prop_map(|reference| GrantRef::new(reference).unwrap());
     let references = prop::collection::vec(reference, usize::from(CHUNK_PAGES));
     (chunk(), references).prop_map(|(chunk, references)| PoolAdd {
@@ -167,7 +176,12 @@ fn granted_packet() -> impl Strategy<Value = Packet> {
 }
 
 fn staged_packet() -> impl Strategy<Value = Packet> {
-    in_fragments(staged_fragment).prop_map(|body| Packet {
+    packet_in_slots(0..MAX_SLOTS)
+}
+
+/// A packet in some of the `slots`.
+pub(crate) fn packet_in_slots(slots: Range<u16>) -> impl Strategy<Value = Packet> {
+    in_fragments(move |most| staged_fragment(slots.clone(), most)).prop_map(|body| Packet {
         id: None,
         way: Way::Staged,
         fragments: Fragments::NONE,
@@ -188,7 +202,7 @@ struct Body<P: PageName> {
 }
 
 fn in_fragments<P: PageName, S: Strategy<Value = Fragment<P>>>(
-    fragment: fn(u16) -> S,
+    fragment: impl Fn(u16) -> S,
 ) -> impl Strategy<Value = Body<P>> {
     // Eighteen whole pages would be longer than any packet.
     (1..=18_usize)
@@ -218,8 +232,8 @@ pub(crate) fn fragment(most: u16) -> impl Strategy<Value = Fragment> {
     on_page(page, most)
 }
 
-fn staged_fragment(most: u16) -> impl Strategy<Value = Fragment<PoolSlot>> {
-    let page = (0..u32::from(MAX_SLOTS)).prop_map(|slot| PoolSlot::new(slot).unwrap());
+fn staged_fragment(slots: Range<u16>, most: u16) -> impl Strategy<Value = Fragment<PoolSlot>> {
+    let page = slots.prop_map(|slot| PoolSlot::new(slot.into()).unwrap());
     on_page(page, most)
 }
 

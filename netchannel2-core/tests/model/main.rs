@@ -15,6 +15,7 @@ mod packets;
 #[path = "../common/random.rs"]
 mod random;
 
+mod borrowed;
 mod copy;
 mod credit;
 mod handshake;

@@ -4,10 +4,13 @@
 
 use netchannel2_core::{
     error::Violation,
+    grant::GrantRef,
+    pool::MAX_CHUNKS,
     wire::{
         Checksum,
         Features,
         HeadLength,
+        Kind,
         Message,
         Packet,
         Way,
@@ -24,6 +27,15 @@ fn emit(message: &Message) -> Vec<u8> {
     let length = message.emit(&mut head).unwrap();
     head.truncate(length);
     head
+}
+
+/// Returns the type of a message about a chunk.
+fn pool_kind(message: &Message) -> Kind {
+    match message {
+        Message::PoolAdd(_) => Kind::PoolAdd,
+        Message::PoolDrop(_) => Kind::PoolDrop,
+        _ => Kind::PoolAnswer,
+    }
 }
 
 fn needed(packet: &Packet) -> Features {
@@ -80,6 +92,65 @@ proptest! {
     }
 
     #[test]
+    fn pools_are_negotiated(message in packets::pool_message(), negotiated in 0..1024_u32) {
+        let negotiated = Features::from_bits_truncate(negotiated);
+        let expected = match negotiated.contains(Features::STAGED) {
+            true => Ok(message),
+            false => Err(Violation::UnknownMessage(pool_kind(&message).to_wire())),
+        };
+        prop_assert_eq!(Message::parse(&emit(&message), negotiated), expected);
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_message_about_a_chunk_is_named(
+        message in packets::pool_message(),
+        // Behind the type.
+        at in 1..8_usize,
+        value in prop_oneof![0..40_u8, any::<u8>()],
+    ) {
+        let mut head = emit(&message);
+        if head[at] == value {
+            return Ok(());
+        }
+        head[at] = value;
+        let kind = pool_kind(&message).to_wire();
+        let is_answer = matches!(message, Message::PoolAnswer(..));
+        let expected = match at {
+            1 => Err(Violation::Flags { kind, flags: value }),
+            2 | 3 => Err(Violation::MessageSizeMismatch {
+                size: u16::from_le_bytes([head[2], head[3]]),
+                expected: head.len() as u32,
+            }),
+            4 if value >= MAX_CHUNKS => Err(Violation::PoolChunk(value)),
+            5 if is_answer && value > 3 => Err(Violation::PoolAnswer(value)),
+            4 => Ok(()),
+            5 if is_answer => Ok(()),
+            _ => {
+                // POOL_ADD has one reserved field, the others have one behind the answer's place.
+                let first = match message {
+                    Message::PoolAdd(_) => 5,
+                    _ => 5 + usize::from(at > 5),
+                };
+                let value = u32::from(value) << (8 * (at - first));
+                Err(Violation::Reserved { kind, value })
+            }
+        };
+        prop_assert_eq!(Message::parse(&head, Features::all()).map(|_| ()), expected);
+    }
+
+    #[test]
+    fn reserved_references_are_named(mut add in packets::pool_add(), page in 0..32_usize, reference in 0..8_u32) {
+        let mut head = emit(&Message::PoolAdd(add));
+        head[8 + 4 * page..][..4].copy_from_slice(&reference.to_le_bytes());
+        let expected = Violation::PoolReference { page: page as u16, reference };
+        prop_assert_eq!(Message::parse(&head, Features::all()), Err(expected));
+        // Every other one has its place.
+        add.references[page] = GrantRef::FIRST;
+        head[8 + 4 * page..][..4].copy_from_slice(&GrantRef::FIRST.get().to_le_bytes());
+        prop_assert_eq!(Message::parse(&head, Features::all()), Ok(Message::PoolAdd(add)));
+    }
+
+    #[test]
     fn sizes_are_aligned_and_bounded(packet in packets::packet()) {
         let size = packet.size().unwrap().get();
         prop_assert_eq!(size % 8, 0);
@@ -113,7 +184,7 @@ proptest! {
 
     #[test]
     fn random_bytes_do_not_panic(
-        kind in prop_oneof![1..=4_u8, any::<u8>()],
+        kind in prop_oneof![1..=7_u8, any::<u8>()],
         mut head in prop::collection::vec(prop_oneof![Just(0_u8), any::<u8>()], 0..MAX_HEAD),
         features in any::<u32>(),
     ) {
