@@ -15,6 +15,7 @@
 //! * [`wire`] holds the messages, raw and validated.
 //! * [`ring`] is a byte stream in shared memory with one producer and one consumer.
 //! * [`pool`] covers staged memory: pages granted once and mapped once.
+//! * [`cache`] bounds how much of guests' pools a driver domain keeps mapped.
 //! * [`credit`] says how much may be outstanding, and what is.
 //! * [`queue`] joins these to the two halves of a queue, [`queue::Sender`] and [`queue::Receiver`].
 //! * [`segment`] chooses which way a packet's bytes travel.
@@ -40,6 +41,7 @@
 #[cfg(test)]
 extern crate std;
 
+pub mod cache;
 pub mod credit;
 pub mod error;
 pub mod grant;

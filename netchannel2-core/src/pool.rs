@@ -75,7 +75,7 @@ impl ChunkIndex {
     }
 
     /// Iterates over all chunks.
-    pub fn all() -> impl Iterator<Item = Self> {
+    pub fn all() -> impl DoubleEndedIterator<Item = Self> {
         // INVARIANT: They are below the bound.
         (0..MAX_CHUNKS).map(Self)
     }

@@ -33,6 +33,7 @@ pub use self::{
         Receiver, //
     },
     sender::{
+        Queued,
         SendError,
         Sender, //
     },

@@ -335,6 +335,22 @@ impl<S: DerefMut<Target = [SlotEntry]>> OwnPool<S> {
         }
     }
 
+    /// Begins to give up all chunks that were not needed since [`Self::shrink`] looked last, and
+    /// returns how many they are.
+    ///
+    /// The peer is to be told, see [`Self::next_notice`].
+    pub fn relieve(&mut self) -> u8 {
+        let spare = self.fewest_free.min(self.free) / CHUNK_PAGES;
+        let mut given = 0_u8;
+        for chunk in ChunkIndex::all().rev() {
+            if u16::from(given) < spare && self.state(chunk) == State::Mapped {
+                self.drain(chunk);
+                given = given.wrapping_add(1);
+            }
+        }
+        given
+    }
+
     /// Returns the chunk that would be next, if the limit allows one.
     fn absent(&self) -> Option<ChunkIndex> {
         if self.present >= self.limit.get() {

@@ -78,6 +78,15 @@ pub enum SendError {
     Violation(Violation),
 }
 
+/// Whether the peer is going to be told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Queued {
+    /// It is.
+    Yes,
+    /// Something else is to be told before.
+    No,
+}
+
 impl From<BeginError> for SendError {
     fn from(error: BeginError) -> Self {
         match error {
@@ -303,16 +312,26 @@ impl<R: SharedRing> Sender<R> {
     }
 
     /// Queues what the peer is to be told of a chunk of its pool, for the next
-    /// [`Self::publish`]; says nothing about a chunk of which something is queued already.
+    /// [`Self::publish`].
+    ///
+    /// One answer for each chunk can wait for space. A give-back, which is advice, gives way to any
+    /// other, and waits for none: it is not queued then, and may be tried again.
     ///
     /// [`super::Receiver::borrowed`] is told first.
-    pub fn queue_answer(&mut self, chunk: ChunkIndex, answer: PoolAnswer) {
-        if let Some(place) = self.answers.get_mut(chunk.as_usize()) {
-            if place.is_none() {
+    pub fn queue_answer(&mut self, chunk: ChunkIndex, answer: PoolAnswer) -> Queued {
+        match self.answers.get_mut(chunk.as_usize()) {
+            Some(place @ None) => {
                 *place = Some(answer);
                 // INVARIANT: One more.
                 self.queued_answers = self.queued_answers.saturating_add(1);
+                Queued::Yes
             }
+            // INVARIANT: As many as before.
+            Some(Some(waiting @ PoolAnswer::GiveBack)) => {
+                *waiting = answer;
+                Queued::Yes
+            }
+            _ => Queued::No,
         }
     }
 

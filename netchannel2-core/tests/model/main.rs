@@ -16,6 +16,7 @@ mod packets;
 mod random;
 
 mod borrowed;
+mod cache;
 mod copy;
 mod credit;
 mod handshake;

@@ -39,6 +39,7 @@ enum Step {
     Answer(bool),
     GiveBack(u8),
     Shrink,
+    Relieve,
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -50,6 +51,7 @@ fn step() -> impl Strategy<Value = Step> {
         4 => prop::bool::weighted(0.1).prop_map(Step::Answer),
         1 => (0..CHUNKS).prop_map(Step::GiveBack),
         1 => Just(Step::Shrink),
+        1 => Just(Step::Relieve),
     ]
 }
 
@@ -179,6 +181,12 @@ proptest! {
                     prop_assert_eq!(result.is_ok(), is_mapped);
                 }
                 Step::Shrink => pool.shrink(),
+                Step::Relieve => {
+                    let (mapped, free) = (pool.mapped(), pool.free());
+                    let given = pool.relieve();
+                    prop_assert_eq!(pool.mapped(), mapped - given);
+                    prop_assert!(u16::from(given) * CHUNK_PAGES <= free);
+                }
             }
             pool.reap(model.consumed, model.produced);
             let named: usize = model.ring.iter().map(|(_, slots)| slots.len()).sum();
@@ -269,4 +277,29 @@ fn a_chunk_that_is_given_up_is_not_wanted_back() {
     assert_eq!(pool.grow(), None);
     assert_eq!(pool.take(CHUNK_PAGES + 1), None);
     assert!(pool.grow().is_some(), "but when it is needed it is");
+}
+
+#[test]
+fn all_idle_chunks_are_given_up_where_memory_is_short() {
+    let mut pool = Pool::new(vec![SlotEntry::default(); 96], ChunkCount::MAX);
+    let mut model = Model::default();
+    for _ in 0..3 {
+        let _ = pool.take(3 * CHUNK_PAGES);
+        pool.cancel();
+        model.tend(&mut pool);
+        model.answer(&mut pool, false);
+    }
+    assert_eq!(pool.mapped(), 3);
+    assert_eq!(pool.relieve(), 0, "they are new");
+    pool.shrink();
+    // A packet needs one chunk, and one page of the next.
+    assert_eq!(pool.take(CHUNK_PAGES + 1), Some(()));
+    pool.cancel();
+    assert_eq!(pool.relieve(), 1);
+    model.tend(&mut pool);
+    model.answer(&mut pool, false);
+    model.tend(&mut pool);
+    assert_eq!(pool.mapped(), 2);
+    assert_eq!(pool.relieve(), 2, "the last one too");
+    assert_eq!(pool.free(), 0);
 }

@@ -8,9 +8,11 @@ use netchannel2_core::{
         Fragment,
         GrantRef, //
     },
+    pool::ChunkIndex,
     queue::{
         Event,
         Flush,
+        Queued,
         Receiver,
         SendError,
         Sender, //
@@ -32,7 +34,8 @@ use netchannel2_core::{
         FinishStatus,
         MaxPackets,
         PacketCount,
-        PacketMeta, //
+        PacketMeta,
+        PoolAnswer, //
     }, //
 };
 
@@ -286,4 +289,35 @@ fn what_is_left_out_is_zero() {
         .all(|(byte, at)| *byte == if at < 20 { 9 } else { 0 }));
     // The padding behind them, at 16 for SET_MAX_PACKETS, 32 for the head and 101.
     assert_eq!(self::bytes(&rings[0], 149, 3), [0; 3]);
+}
+
+#[test]
+fn a_give_back_gives_way_to_any_other_answer() {
+    let rings = rings();
+    let [mut a, _] = connected(&rings, 4);
+    let chunk = ChunkIndex::new(5).unwrap();
+    assert_eq!(
+        a.sender.queue_answer(chunk, PoolAnswer::GiveBack),
+        Queued::Yes
+    );
+    // The peer has dropped the chunk meanwhile: this is what it waits for.
+    assert_eq!(
+        a.sender.queue_answer(chunk, PoolAnswer::Dropped),
+        Queued::Yes
+    );
+    assert_eq!(
+        a.sender.queue_answer(chunk, PoolAnswer::GiveBack),
+        Queued::No
+    );
+    let produced = a.sender.progress().unwrap().1;
+    let _ = a.sender.publish().unwrap();
+    assert_eq!(a.sender.progress().unwrap().1.distance(produced).get(), 8);
+    assert_eq!(
+        bytes(&rings[0], produced.get(), 8),
+        [7, 0, 8, 0, 5, 2, 0, 0]
+    );
+    assert_eq!(
+        a.sender.queue_answer(chunk, PoolAnswer::Mapped),
+        Queued::Yes
+    );
 }
