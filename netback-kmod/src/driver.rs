@@ -22,12 +22,15 @@ use kernel::{
     sync::Arc, //
 };
 use netchannel2_core::handshake::state::XenbusState;
-use netchannel2_kernel::xenbus::{
-    Afterwards,
-    Backend,
-    Device,
-    Driver,
-    UeventEnv, //
+use netchannel2_kernel::{
+    cache,
+    xenbus::{
+        Afterwards,
+        Backend,
+        Device,
+        Driver,
+        UeventEnv, //
+    },
 };
 
 /// The backend's driver for `vif` devices.
@@ -66,6 +69,10 @@ impl Driver for Netback {
     fn resume(_device: &Device<Bound>, _vif: Pin<&Arc<Vif>>) -> Result {
         // A driver domain is not migrated.
         Ok(())
+    }
+
+    fn reclaim_memory() {
+        cache::press();
     }
 
     fn unbind(_device: &Device<Core<'_>>, vif: Pin<&Arc<Vif>>) {

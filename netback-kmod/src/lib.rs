@@ -27,6 +27,7 @@ use kernel::{
     ThisModule, //
 };
 use netchannel2_kernel::{
+    cache,
     debug::{
         ModuleFolder,
         Shown, //
@@ -55,6 +56,8 @@ struct NetbackModule {
 impl kernel::Module for NetbackModule {
     fn init(module: &'static ThisModule) -> Result<Self> {
         parameters::check()?;
+
+        cache::start(parameters::cache())?;
 
         let queue = QUEUE.start(c"netchannel2_back")?;
         let folder = FOLDER.start(c"netchannel2_back")?;
@@ -98,6 +101,10 @@ module! {
         all_vifs: u8 {
             default: 0,
             description: "Take every vif (1), not only those with script=vif-netchannel2 (0)",
+        },
+        cache_pages: u32 {
+            default: 16384,
+            description: "Most pages of guests' pools that are mapped, over all vifs (0: none)",
         },
         grant_ranges: u8 {
             default: 1,

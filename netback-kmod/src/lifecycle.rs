@@ -53,6 +53,7 @@ use netchannel2_kernel::{
         Registration, //
     },
     ring::QueueMemory,
+    ticker::Ticker,
     xenbus::{
         in_transaction,
         Afterwards,
@@ -70,6 +71,7 @@ pub(crate) struct Life {
     link: Option<Link<Vif>>,
     registration: Option<Registration<Vif>>,
     file: Option<ShownFile<Channel<Vif>>>,
+    ticker: Option<Pin<KBox<Ticker<Channel<Vif>>>>>,
     /// The frontend has answered and the hotplug script has not run yet.
     awaiting_hotplug: bool,
     breaches: Breaches,
@@ -92,11 +94,13 @@ fn offer() -> Offer {
 /// Those of registration and of xenstore.
 pub(crate) fn start(vif: &Arc<Vif>) -> Result {
     let registration = Registration::new(vif.netdev.clone(), vif.clone())?;
+    let ticker = Ticker::start(vif.channel.clone())?;
     let mut life = vif.life.lock();
 
     life.registration = Some(registration);
     // Missed by nobody but people who look for it.
     life.file = FOLDER.add(vif.device.name(), vif.channel.clone()).ok();
+    life.ticker = Some(ticker);
     publish(vif, &mut life)?;
     drop(life);
     // For an interface that takes another's place, after the module was loaded anew.
@@ -182,11 +186,13 @@ pub(crate) fn unbind(vif: &Arc<Vif>) {
     life.phase = None;
     let registration = life.registration.take();
     let file = life.file.take();
+    let ticker = life.ticker.take();
     let handing_on = life.handing_on;
     drop(life);
     // Not under the lock, as it waits for readers.
     drop(file);
 
+    drop(ticker);
     // Not under the lock: this takes the network's own.
     drop(registration);
 

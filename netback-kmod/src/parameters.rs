@@ -5,6 +5,7 @@
 use crate::module_parameters;
 use kernel::prelude::*;
 use netchannel2_core::{
+    cache::CacheLimit,
     knobs::{
         self,
         OutOfBounds,
@@ -47,6 +48,11 @@ pub(crate) fn thresholds() -> Result<Thresholds> {
 /// How large the pool of a vif may become.
 pub(crate) fn pool() -> Result<ChunkCount> {
     knobs::pool_chunks(module_parameters::pool_pages.value()).map_err(invalid)
+}
+
+/// How much of all guests' pools may be mapped.
+pub(crate) fn cache() -> CacheLimit {
+    CacheLimit::for_pages(module_parameters::cache_pages.value())
 }
 
 /// Whether packets are lent where they lie, as ranges, if the grant table has version 2.

@@ -115,6 +115,9 @@ void nc2_spin_unlock(spinlock_t *lock);
 void nc2_spin_lock_bh(spinlock_t *lock);
 void nc2_spin_unlock_bh(spinlock_t *lock);
 int nc2_spin_trylock_bh(spinlock_t *lock);
+void nc2_init_delayed_work(struct delayed_work *work,
+			   void (*function)(struct work_struct *work));
+void nc2_queue_delayed_work(struct delayed_work *work, unsigned int ms);
 struct workqueue_struct *nc2_alloc_workqueue(const char *name);
 
 #endif /* NETCHANNEL2_HELPERS_H */

@@ -31,6 +31,18 @@ int nc2_spin_trylock_bh(spinlock_t *lock)
 	return spin_trylock_bh(lock);
 }
 
+void nc2_init_delayed_work(struct delayed_work *work,
+			   void (*function)(struct work_struct *work))
+{
+	INIT_DELAYED_WORK(work, function);
+}
+
+void nc2_queue_delayed_work(struct delayed_work *work, unsigned int ms)
+{
+	queue_delayed_work(system_dfl_wq, work,
+			   round_jiffies_relative(msecs_to_jiffies(ms)));
+}
+
 struct workqueue_struct *nc2_alloc_workqueue(const char *name)
 {
 	return alloc_workqueue("%s", WQ_UNBOUND, 0, name);

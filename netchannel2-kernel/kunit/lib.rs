@@ -7,9 +7,11 @@
 mod buffer;
 mod event;
 mod grant;
+mod granted;
 mod mac;
-mod timer;
 mod pool;
+mod ticker;
+mod timer;
 
 use kernel::{
     prelude::*,

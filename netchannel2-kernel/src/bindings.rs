@@ -30,6 +30,7 @@ use pin_init::{
 };
 
 pub(crate) use kernel::bindings::{
+    delayed_work,
     device,
     device_driver,
     lock_class_key,

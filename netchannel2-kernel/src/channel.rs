@@ -15,11 +15,13 @@ mod breach;
 mod fault;
 mod lender;
 mod moderation;
+mod quarantine;
 mod raiser;
 mod receive;
 mod staging;
 mod statistics;
 mod tend;
+mod tick;
 mod transmit;
 
 pub use self::{
@@ -41,12 +43,19 @@ use self::{
         Moderation,
         Reach, //
     },
+    quarantine::Quarantine,
     receive::ReceiveSide,
     statistics::Totals,
     tend::Generation,
     transmit::SendSide, //
 };
 use crate::{
+    cache::{
+        self,
+        Membership,
+        Tenant,
+        TenantId, //
+    },
     event::EventChannel,
     grant::GrantVersion,
     net::{
@@ -69,13 +78,15 @@ use crate::{
     sync::SpinLockBh, //
 };
 use kernel::{
+    new_mutex,
     prelude::*,
     sync::{
         atomic::{
             Atomic,
             Relaxed, //
         },
-        Arc, //
+        Arc,
+        Mutex, //
     },
 };
 use netchannel2_core::{
@@ -148,6 +159,11 @@ pub struct Channel<P: Poll> {
     /// Counters of connections that have ended.
     #[pin]
     totals: SpinLockBh<Totals>,
+    /// What the peer uses longer than it may; taken where one may sleep, before the other locks.
+    #[pin]
+    quarantine: Mutex<Quarantine>,
+    /// What [`cache::pressure`] said last.
+    pressed: Atomic<u32>,
     /// How many connections there were.
     generations: Atomic<u32>,
 }
@@ -194,6 +210,8 @@ impl<P: Poll> Channel<P> {
                 ),
                 fault <- new_spinlock_bh!(None, "Channel::fault"),
                 totals <- new_spinlock_bh!(Totals::default(), "Channel::totals"),
+                quarantine <- new_mutex!(Quarantine::new(), "Channel::quarantine"),
+                pressed: Atomic::new(0),
                 generations: Atomic::new(0),
             }),
             GFP_KERNEL,
@@ -224,6 +242,9 @@ impl<P: Poll> Channel<P> {
         let send = SendSide::new(&connection, generation, sending, credit, self.napi.clone())?;
         let receive = ReceiveSide::new(&connection, generation, receiving, credit)?;
 
+        let tenant: Arc<dyn Tenant> = self.clone();
+        let membership = cache::join(TenantId::of(&**self), tenant)?;
+
         *self.fault.lock() = None;
         // The sides go in while NAPI is disabled; none is there, or `enable` would fail.
         let enabled = self.napi.enable(target)?;
@@ -246,6 +267,7 @@ impl<P: Poll> Channel<P> {
             channel: self.clone(),
             memory: connection.memory,
             enabled: Some(enabled),
+            membership: Some(membership),
         })
     }
 
@@ -349,6 +371,7 @@ impl<P: Poll> Channel<P> {
         if let Some(side) = self.send.lock().as_ref() {
             totals.add_send(side);
         }
+        totals.quarantined = self.quarantine.lock().counts();
         totals.write(values);
     }
 
@@ -395,6 +418,7 @@ pub struct Link<P: Poll> {
     channel: Arc<Channel<P>>,
     memory: Arc<QueueMemory>,
     enabled: Option<EnabledNapi<P>>,
+    membership: Option<Membership>,
 }
 
 impl<P: Poll> Link<P> {
@@ -408,10 +432,14 @@ impl<P: Poll> Link<P> {
         channel.device.set_carrier(Carrier::Off);
         channel.device.disable_transmit();
         self.enabled = None;
+        self.membership = None;
         let receive = channel.receive.lock().take();
 
         if let Some(side) = &receive {
-            channel.totals.lock().add_receive(side);
+            let mut totals = channel.totals.lock();
+
+            totals.add_receive(side);
+            totals.end();
         }
     }
 
@@ -431,8 +459,12 @@ impl<P: Poll> Link<P> {
         };
 
         self.channel.moderation.lock().reach(Reach::NotConnected);
-        self.channel.totals.lock().add_send(&send);
-        let lent = send.end();
+        let mut totals = self.channel.totals.lock();
+
+        totals.add_send(&send);
+        totals.end();
+        drop(totals);
+        let lent = send.end(&self.channel.quarantine);
 
         match lent.saturating_add(self.memory.withdraw()) {
             0 => Ending::Clean,

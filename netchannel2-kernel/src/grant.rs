@@ -6,6 +6,7 @@
 
 mod chunk;
 mod copy;
+mod granted;
 mod map;
 mod run;
 mod window;
@@ -16,6 +17,7 @@ pub use self::{
         CopyBatch,
         CopyStatus, //
     },
+    granted::GrantedPages,
     map::{
         Access,
         ForeignBytes,

@@ -14,11 +14,13 @@
 //! | [`ring`] | the shared memory of one queue, from either side |
 //! | [`net`] | net devices, NAPI, sk_buffs, page pools, ethtool |
 //! | [`channel`] | one queue between netdev and ring: the data path that both drivers share |
+//! | [`cache`] | which chunks of guests a driver domain keeps mapped, over all channels |
 //! | [`debug`] | a folder in debugfs |
-//! | [`sync`], [`timer`], [`work`] | locks that exclude softirqs, timers, work queues of a module |
+//! | [`sync`], [`timer`], [`ticker`], [`work`] | locks that exclude softirqs, timers, work that comes again and again, work queues of a module |
 
 mod bindings;
 
+pub mod cache;
 pub mod channel;
 pub mod debug;
 pub mod event;
@@ -26,6 +28,7 @@ pub mod grant;
 pub mod net;
 pub mod ring;
 pub mod sync;
+pub mod ticker;
 pub mod timer;
 pub mod work;
 pub mod xenbus;

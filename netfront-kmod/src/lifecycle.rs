@@ -56,6 +56,7 @@ use netchannel2_kernel::{
         Registration, //
     },
     ring::QueueMemory,
+    ticker::Ticker,
     xenbus::{
         in_transaction,
         Afterwards,
@@ -75,6 +76,7 @@ pub(crate) struct Life {
     link: Option<Link<Vif>>,
     registration: Option<Registration<Vif>>,
     file: Option<ShownFile<Channel<Vif>>>,
+    ticker: Option<Pin<KBox<Ticker<Channel<Vif>>>>>,
     breaches: Breaches,
     /// The backend has been in another state since it was answered: an offer is a new one then.
     has_moved: bool,
@@ -97,11 +99,13 @@ fn abilities() -> Offer {
 /// Those of registration.
 pub(crate) fn start(vif: &Arc<Vif>, otherend: CString) -> Result {
     let registration = Registration::new(vif.netdev.clone(), vif.clone())?;
+    let ticker = Ticker::start(vif.channel.clone())?;
     let mut life = vif.life.lock();
 
     life.registration = Some(registration);
     // Missed by nobody but people who look for it.
     life.file = FOLDER.add(vif.device.name(), vif.channel.clone()).ok();
+    life.ticker = Some(ticker);
     life.otherend = Some(otherend);
     enter(vif, &mut life, Phase::Initialising);
     Ok(())
@@ -177,12 +181,12 @@ pub(crate) fn unbind(vif: &Arc<Vif>) {
 
     life.phase = None;
     let registration = life.registration.take();
-    let file = life.file.take();
+    let (file, ticker) = (life.file.take(), life.ticker.take());
     let otherend = life.otherend.take();
     let handing_on = life.handing_on;
     drop(life);
-    // Not under the lock, as it waits for readers.
-    drop(file);
+    // Not under the lock, as they wait for their users.
+    drop((file, ticker));
 
     if !handing_on {
         // The backend lets go of the rings before they are taken from it, as this side does of the

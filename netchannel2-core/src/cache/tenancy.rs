@@ -96,6 +96,11 @@ impl Tenancy {
         idle
     }
 
+    /// Returns the chunks that are mapped, asked back or not.
+    pub fn mapped(&self) -> ChunkSet {
+        self.mapped
+    }
+
     /// Returns the chunks that were not asked back.
     pub fn not_asked(&self) -> ChunkSet {
         let mut kept = ChunkSet::EMPTY;

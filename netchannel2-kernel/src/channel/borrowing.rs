@@ -3,6 +3,7 @@
 //! The peer's pool: pages that are mapped here, and packets that are copied out of them.
 
 use crate::{
+    cache::Permit,
     grant::{
         Access,
         ForeignBytes,
@@ -12,6 +13,11 @@ use crate::{
 };
 use kernel::prelude::*;
 use netchannel2_core::{
+    cache::{
+        Standing,
+        Tenancy,
+        Ticks, //
+    },
     grant::Fragment,
     pool::{
         ChunkIndex,
@@ -20,23 +26,51 @@ use netchannel2_core::{
         MAX_CHUNKS, //
     },
     units::DomId,
-    wire::PoolAdd, //
+    wire::{
+        PoolAdd,
+        PoolAnswer, //
+    },
 };
+
+/// A chunk that is mapped, and leave to have it so.
+pub(super) struct Mapping {
+    pages: MappedPages,
+    /// Given back when the pages are unmapped.
+    _permit: Permit,
+}
 
 /// The peer's chunks, and what is to be done about them where one may sleep.
 pub(super) struct Borrowing {
     /// By chunk: those that are mapped.
-    chunks: KVec<Option<MappedPages>>,
+    chunks: KVec<Option<Mapping>>,
+    /// How those are used of which the peer knows that they are mapped.
+    tenancy: Tenancy,
     /// At most one for each chunk, as the peer waits for the answer.
     chores: KVec<Chore>,
+    counters: CacheCounters,
+}
+
+/// What is counted of the peer's chunks.
+#[derive(Clone, Copy, Default)]
+pub(super) struct CacheCounters {
+    /// Chunks that the peer offered and this side did not map.
+    pub(super) refused: u64,
+    /// Chunks that were asked back for another guest's.
+    pub(super) evicted: u64,
+    /// Chunks that were asked back because memory was short.
+    pub(super) reclaimed: u64,
+    /// Chunks that the peer did not give back in time, and that were taken away.
+    pub(super) late: u64,
+    /// Packets in chunks that were taken away.
+    pub(super) lost: u64,
 }
 
 /// What [`super::Channel::tend`] is to do.
 pub(super) enum Chore {
     /// Map the pages of a chunk.
     Map(PoolAdd),
-    /// Unmap those of a chunk that no packet names any more.
-    Unmap(ChunkIndex, MappedPages),
+    /// Unmap those of a chunk that no packet names any more, if that was not done before.
+    Unmap(ChunkIndex, Option<Mapping>),
 }
 
 impl Borrowing {
@@ -48,7 +82,9 @@ impl Borrowing {
         }
         Ok(Self {
             chunks,
+            tenancy: Tenancy::new(),
             chores: KVec::with_capacity(usize::from(MAX_CHUNKS), GFP_KERNEL)?,
+            counters: CacheCounters::default(),
         })
     }
 
@@ -57,18 +93,46 @@ impl Borrowing {
         self.chunks.iter().flatten().count() as u64 * u64::from(CHUNK_PAGES)
     }
 
-    /// Iterates over the chunks that are mapped.
-    pub(super) fn chunks(&self) -> impl Iterator<Item = ChunkIndex> + '_ {
-        ChunkIndex::all().filter(|chunk| {
-            self.chunks
-                .get(chunk.as_usize())
-                .is_some_and(Option::is_some)
-        })
+    /// Returns what the peer has of the cache.
+    pub(super) fn standing(&self) -> Standing {
+        Standing::from(&self.tenancy)
+    }
+
+    /// Whether the peer may be asked for a chunk.
+    pub(super) fn may_ask(&self, chunk: ChunkIndex) -> bool {
+        self.tenancy.not_asked().contains(chunk)
+    }
+
+    /// Which chunks are used how.
+    pub(super) fn tenancy(&mut self) -> &mut Tenancy {
+        &mut self.tenancy
+    }
+
+    pub(super) fn counters(&mut self) -> &mut CacheCounters {
+        &mut self.counters
+    }
+
+    pub(super) fn counted(&self) -> CacheCounters {
+        self.counters
     }
 
     /// Takes a mapped chunk out, though packets may name it still: those are lost.
-    pub(super) fn take_any(&mut self) -> Option<MappedPages> {
+    pub(super) fn take_any(&mut self) -> Option<Mapping> {
         self.chunks.iter_mut().find_map(Option::take)
+    }
+
+    /// Takes out a chunk that was asked back `patience` ago or longer: packets that name it are
+    /// lost until the peer drops it.
+    pub(super) fn take_overdue(&mut self, patience: Ticks) -> Option<Mapping> {
+        loop {
+            let chunk = self.tenancy.overdue(patience)?;
+
+            self.tenancy.leave(chunk);
+            if let Some(mapping) = self.take_out(chunk) {
+                self.counters.late += 1;
+                return Some(mapping);
+            }
+        }
     }
 
     /// Whether there is a [`Chore`].
@@ -90,17 +154,29 @@ impl Borrowing {
 
     /// Has a chunk unmapped.
     pub(super) fn drop_chunk(&mut self, chunk: ChunkIndex) {
-        let pages = self.chunks.get_mut(chunk.as_usize()).and_then(Option::take);
+        let mapping = self.take_out(chunk);
 
-        if let Some(pages) = pages {
-            let _ = self.chores.push_within_capacity(Chore::Unmap(chunk, pages));
-        }
+        self.tenancy.leave(chunk);
+        // The peer waits for the answer even if the chunk was taken away before.
+        let _ = self
+            .chores
+            .push_within_capacity(Chore::Unmap(chunk, mapping));
     }
 
     /// Takes note that a chunk is mapped.
-    pub(super) fn mapped(&mut self, chunk: ChunkIndex, pages: MappedPages) {
+    pub(super) fn mapped(&mut self, chunk: ChunkIndex, mapping: Mapping) {
         if let Some(place) = self.chunks.get_mut(chunk.as_usize()) {
-            *place = Some(pages);
+            *place = Some(mapping);
+        }
+    }
+
+    /// Takes note of what the peer is told of a chunk.
+    pub(super) fn told(&mut self, chunk: ChunkIndex, answer: PoolAnswer) {
+        match answer {
+            PoolAnswer::Mapped => self.tenancy.enter(chunk),
+            PoolAnswer::Refused => self.counters.refused += 1,
+            PoolAnswer::GiveBack => self.tenancy.ask(chunk),
+            PoolAnswer::Dropped => {}
         }
     }
 
@@ -108,36 +184,49 @@ impl Borrowing {
     ///
     /// # Errors
     ///
-    /// `EINVAL` if the slots are not mapped, which the core has checked.
+    /// `EINVAL` if the slots are not mapped any more; the core has checked that they were.
     #[inline]
     pub(super) fn copy(
-        &self,
+        &mut self,
         fragments: &[Fragment<PoolSlot>],
         into: &mut ReceiveBuffer,
     ) -> Result {
         for fragment in fragments {
-            into.append(self.bytes(fragment).ok_or(EINVAL)?)?;
+            self.tenancy.touch(fragment.page().chunk());
+            let Some(bytes) = self.bytes(fragment) else {
+                self.counters.lost += 1;
+                return Err(EINVAL);
+            };
+
+            into.append(bytes)?;
         }
         Ok(())
+    }
+
+    fn take_out(&mut self, chunk: ChunkIndex) -> Option<Mapping> {
+        self.chunks.get_mut(chunk.as_usize()).and_then(Option::take)
     }
 
     #[inline]
     fn bytes(&self, fragment: &Fragment<PoolSlot>) -> Option<ForeignBytes<'_>> {
         let slot = fragment.page();
 
-        self.chunks.get(slot.chunk().as_usize())?.as_ref()?.bytes(
-            slot.page(),
-            fragment.offset(),
-            fragment.length(),
-        )
+        self.chunks
+            .get(slot.chunk().as_usize())?
+            .as_ref()?
+            .pages
+            .bytes(slot.page(), fragment.offset(), fragment.length())
     }
 }
 
-/// Maps the pages of a chunk; may sleep.
+/// Maps the pages of a chunk, for which there is leave; may sleep.
 ///
 /// # Errors
 ///
-/// `ENOMEM`; `EACCES` if Xen refuses one.
-pub(super) fn map(peer: DomId, add: &PoolAdd) -> Result<MappedPages> {
-    MappedPages::new(peer, &add.references, Access::Read)
+/// `ENOMEM`; `ENOSPC` if Xen has no room; `EACCES` if it refuses one.
+pub(super) fn map(peer: DomId, add: &PoolAdd, permit: Permit) -> Result<Mapping> {
+    Ok(Mapping {
+        pages: MappedPages::new(peer, &add.references, Access::Read)?,
+        _permit: permit,
+    })
 }

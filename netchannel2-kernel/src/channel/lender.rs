@@ -2,16 +2,21 @@
 
 //! Packets that the peer copies out of this domain's memory.
 
-use super::Fault;
+use super::{
+    quarantine::Quarantine,
+    Fault, //
+};
 use crate::{
     grant::{
         GrantRun,
-        GrantVersion, //
+        GrantVersion,
+        GrantedPages, //
     },
     net::Skb,
 };
 use kernel::{
     prelude::*,
+    sync::Mutex,
     time::{
         delay::fsleep,
         Delta, //
@@ -21,6 +26,7 @@ use netchannel2_core::{
     grant::{
         slots::{
             Chain,
+            SlotIndex,
             SlotPool, //
         },
         Fragment, //
@@ -235,28 +241,70 @@ impl Lender {
         Ok(())
     }
 
-    /// Takes everything back and returns how many grants the peer still uses.
-    pub(super) fn end(mut self) -> u32 {
+    /// Takes everything back and returns how many grants the peer still uses: what is behind them
+    /// goes into quarantine.
+    pub(super) fn end(mut self, quarantine: &Mutex<Quarantine>) -> u32 {
+        let mut lent = self.recall();
+
+        for _ in 0..PATIENCE {
+            // A copy ends by itself; who has mapped a whole page keeps it for as long as it likes.
+            if lent == 0 || self.version() == GrantVersion::WholePage {
+                break;
+            }
+            fsleep(Delta::from_millis(1));
+            lent = self.recall();
+        }
+        if lent > 0 {
+            match self.version() {
+                GrantVersion::WholePage => quarantine.lock().keep(self.into_pages()),
+                GrantVersion::Range => quarantine.lock().keep_ranges(self),
+            }
+        }
+        lent
+    }
+
+    /// Takes back what the peer does not use, and returns how many grants it does.
+    pub(super) fn recall(&mut self) -> u32 {
+        for place in &mut self.packets {
+            let ended = match place {
+                Some(outgoing) => self.run.revoke(self.slots.iter(&outgoing.chain)).is_ok(),
+                None => false,
+            };
+
+            if ended {
+                if let Some(Outgoing { chain, skb }) = place.take() {
+                    self.slots.release(chain);
+                    if let Some(skb) = skb {
+                        skb.consume();
+                    }
+                }
+            }
+        }
+        if self.version() == GrantVersion::Range {
+            // Those of packets that the peer was never told of.
+            let _ = self.run.revoke(SlotIndex::all(self.run.count()));
+        }
+        self.held()
+    }
+
+    /// Returns how many grants have not ended.
+    pub(super) fn held(&self) -> u32 {
+        u32::try_from(self.run.lent()).unwrap_or(u32::MAX)
+    }
+
+    /// Gives the references up and returns the pages that the peer uses: of whole pages only.
+    fn into_pages(self) -> GrantedPages {
+        // The packets were copied to the run's own pages.
+        self.run.end()
+    }
+
+    /// Gives up the packets that the peer still reads: their memory is lost, but not unsafe.
+    pub(super) fn forget(mut self) {
         let mut packets = core::mem::take(&mut self.packets);
 
         for outgoing in packets.drain_all().flatten() {
-            let mut ended = self.run.revoke(self.slots.iter(&outgoing.chain)).is_ok();
-
-            if self.run.version() == GrantVersion::Range {
-                for _ in 0..PATIENCE {
-                    if ended {
-                        break;
-                    }
-                    fsleep(Delta::from_millis(1));
-                    ended = self.run.revoke(self.slots.iter(&outgoing.chain)).is_ok();
-                }
-            }
-            if !ended {
-                // Its memory is in use: lost, but not unsafe.
-                core::mem::forget(outgoing.skb);
-            }
+            core::mem::forget(outgoing.skb);
         }
-        u32::try_from(self.run.lent()).unwrap_or(u32::MAX)
     }
 
     fn take(&mut self, count: u16) -> Result<Chain, NotLent> {

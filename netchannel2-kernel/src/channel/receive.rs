@@ -258,6 +258,10 @@ impl<P: Poll> ReceiveSide<P> {
         self.borrowing.pages()
     }
 
+    pub(super) fn borrowed(&self) -> &Borrowing {
+        &self.borrowing
+    }
+
     pub(super) fn counters(&self) -> &ReceiveCounters {
         self.receiver.counters()
     }

@@ -2,6 +2,10 @@
 
 //! This side's pool: packets are copied into pages that the peer has mapped.
 
+use super::{
+    quarantine::Quarantine,
+    tick::Pressure, //
+};
 use crate::{
     grant::GrantedChunk,
     net::Skb,
@@ -9,6 +13,7 @@ use crate::{
 };
 use kernel::{
     prelude::*,
+    sync::Mutex,
     time::{
         Delta,
         Instant,
@@ -236,15 +241,6 @@ impl Staging {
         Some((chunk, pages?))
     }
 
-    /// Frees all pages, and returns how many of them the peer uses still.
-    pub(super) fn end(self) -> u32 {
-        self.chunks
-            .into_iter()
-            .flatten()
-            .map(GrantedChunk::withdraw)
-            .sum()
-    }
-
     /// Takes note of what the peer says of a chunk.
     pub(super) fn on_answer(
         &mut self,
@@ -284,6 +280,38 @@ impl Staging {
             }
         }
         Ok(())
+    }
+
+    /// Gives up chunks that are not needed, without traffic too.
+    pub(super) fn tick(&mut self, pressure: Pressure) {
+        match pressure {
+            Pressure::High => {
+                if self.pool.relieve() > 0 {
+                    self.held_back = Some(Instant::now());
+                }
+            }
+            Pressure::None if self.last_shrink.elapsed() >= IDLE => {
+                self.last_shrink = Instant::now();
+                self.pool.shrink();
+            }
+            Pressure::None => {}
+        }
+    }
+
+    /// Takes all pages back and returns how many the peer still has mapped: those go into
+    /// quarantine.
+    pub(super) fn end(mut self, quarantine: &Mutex<Quarantine>) -> u32 {
+        let mut count = 0_u32;
+
+        for chunk in self.chunks.drain_all().flatten() {
+            let held = chunk.end();
+
+            if !held.is_empty() {
+                count = count.saturating_add(u32::try_from(held.len()).unwrap_or(u32::MAX));
+                quarantine.lock().keep(held);
+            }
+        }
+        count
     }
 
     /// Gives up a chunk now and then if the pool is larger than it must be: called for each poll

@@ -5,6 +5,7 @@
 //! `send_` is towards the peer and `receive_` from it, for either side.
 
 use super::{
+    borrowing::CacheCounters,
     lender::LendCounters,
     receive::{
         PollCounters,
@@ -13,9 +14,12 @@ use super::{
     staging::StagingCounters,
     transmit::SendSide,
 };
-use crate::net::{
-    Poll,
-    Statistic, //
+use crate::{
+    cache,
+    net::{
+        Poll,
+        Statistic, //
+    },
 };
 use netchannel2_core::stats::{
     EventCounters,
@@ -23,7 +27,7 @@ use netchannel2_core::stats::{
     SendCounters, //
 };
 
-const DRIVER: [Statistic; 16] = [
+const DRIVER: [Statistic; 27] = [
     "polls",
     "spurious_polls",
     "copy_hypercalls",
@@ -40,6 +44,17 @@ const DRIVER: [Statistic; 16] = [
     "pool_pages",
     "pool_pages_in_use",
     "mapped_pages",
+    "cache_hits",
+    "cache_misses",
+    "cache_refused",
+    "cache_evicted",
+    "cache_reclaimed",
+    "cache_late",
+    "cache_lost",
+    "cache_all_pages",
+    "cache_limit_pages",
+    "quarantined_pages",
+    "quarantined_total",
 ];
 
 const SEND: usize = SendCounters::NAMES.len();
@@ -84,6 +99,9 @@ pub(super) struct Totals {
     staging: StagingCounters,
     pool_pages: (u64, u64),
     mapped_pages: u64,
+    cache: CacheCounters,
+    /// Pages that there are, and that there were ever.
+    pub(super) quarantined: (u64, u64),
 }
 
 impl Totals {
@@ -110,6 +128,13 @@ impl Totals {
         let poll = side.poll_counters();
 
         self.mapped_pages = side.mapped_pages();
+        let cache = side.borrowed().counted();
+
+        self.cache.refused = self.cache.refused.wrapping_add(cache.refused);
+        self.cache.evicted = self.cache.evicted.wrapping_add(cache.evicted);
+        self.cache.reclaimed = self.cache.reclaimed.wrapping_add(cache.reclaimed);
+        self.cache.late = self.cache.late.wrapping_add(cache.late);
+        self.cache.lost = self.cache.lost.wrapping_add(cache.lost);
         self.receive.add(side.counters());
         self.poll.polls = self.poll.polls.wrapping_add(poll.polls);
         self.poll.spurious_polls = self.poll.spurious_polls.wrapping_add(poll.spurious_polls);
@@ -117,7 +142,15 @@ impl Totals {
         self.poll.copy_operations = self.poll.copy_operations.wrapping_add(poll.copy_operations);
     }
 
+    /// The connection is over: what it had is no more.
+    pub(super) fn end(&mut self) {
+        self.lent = 0;
+        self.pool_pages = (0, 0);
+        self.mapped_pages = 0;
+    }
+
     pub(super) fn write(&self, values: &mut [u64]) {
+        let (all, limit) = cache::pages();
         let driver = [
             self.poll.polls,
             self.poll.spurious_polls,
@@ -135,6 +168,17 @@ impl Totals {
             self.pool_pages.0,
             self.pool_pages.1,
             self.mapped_pages,
+            self.receive.staged_packets,
+            self.receive.granted_packets,
+            self.cache.refused,
+            self.cache.evicted,
+            self.cache.reclaimed,
+            self.cache.late,
+            self.cache.lost,
+            all,
+            limit,
+            self.quarantined.0,
+            self.quarantined.1,
         ];
         let all = self
             .send

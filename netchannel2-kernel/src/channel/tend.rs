@@ -5,26 +5,32 @@
 use super::{
     borrowing::{
         self,
-        Chore, //
+        Chore,
+        Mapping, //
     },
     receive::ReceiveSide,
     Channel,
     Fault, //
 };
 use crate::{
-    grant::{
-        GrantedChunk,
-        MappedPages, //
+    cache::{
+        self,
+        TenantId, //
     },
+    grant::GrantedChunk,
     net::Poll, //
 };
-use kernel::time::{
-    delay::fsleep,
-    Delta, //
+use kernel::{
+    prelude::*,
+    time::{
+        delay::fsleep,
+        Delta, //
+    },
 };
 use netchannel2_core::{
-    error::Violation,
+    cache::ChunkSet,
     pool::ChunkIndex,
+    queue::Queued,
     units::DomId,
     wire::{
         PoolAdd,
@@ -67,34 +73,51 @@ impl<P: Poll> Channel<P> {
         for wait in 0..PATIENCE {
             let asked = match &mut *self.receive.lock() {
                 Some(side) if side.mapped_pages() == 0 => return,
-                Some(side) if wait % ASK == 0 => self.ask_back(side),
-                Some(_) => Ok(()),
+                Some(side) if wait % ASK == 0 => {
+                    let all = side.borrowing().tenancy().mapped();
+
+                    self.ask_back(side, all)
+                }
+                Some(_) => Ok(0),
                 None => return,
             };
 
-            if let Err(violation) = asked {
-                self.fail(violation.into());
+            if let Err(fault) = asked {
+                self.fail(fault);
                 return;
             }
             self.tend();
             fsleep(Delta::from_millis(10));
         }
-        while let Some(pages) = self.take_any() {
-            drop(pages);
+        while let Some(mapping) = self.take_any() {
+            drop(mapping);
         }
     }
 
-    fn ask_back(&self, receive: &mut ReceiveSide<P>) -> Result<(), Violation> {
-        match &mut *self.send.lock() {
-            Some(side) => receive
-                .borrowing()
-                .chunks()
-                .try_for_each(|chunk| side.answer(chunk, PoolAnswer::GiveBack)),
-            None => Ok(()),
+    /// Asks the peer for chunks of its pool, and returns how many.
+    pub(super) fn ask_back(
+        &self,
+        receive: &mut ReceiveSide<P>,
+        chunks: ChunkSet,
+    ) -> Result<u64, Fault> {
+        let mut asked = 0;
+
+        for chunk in chunks.iter() {
+            // The lock of `receive` keeps the connection from ending in between.
+            let queued = match &mut *self.send.lock() {
+                Some(side) => side.answer(chunk, PoolAnswer::GiveBack)?,
+                None => Queued::No,
+            };
+
+            if queued == Queued::Yes {
+                receive.borrowing().told(chunk, PoolAnswer::GiveBack);
+                asked += 1;
+            }
         }
+        Ok(asked)
     }
 
-    fn take_any(&self) -> Option<MappedPages> {
+    fn take_any(&self) -> Option<Mapping> {
         match &mut *self.receive.lock() {
             Some(side) => side.borrowing().take_any(),
             None => None,
@@ -136,7 +159,7 @@ impl<P: Poll> Channel<P> {
         true
     }
 
-    /// Frees the pages of a chunk that the peer has let go of.
+    /// Frees the pages of a chunk that the peer says it has let go of.
     fn free_own(&self) -> bool {
         let withdrawn = match &mut *self.send.lock() {
             Some(side) => side.staging().take_withdrawn(),
@@ -145,11 +168,14 @@ impl<P: Poll> Channel<P> {
         let Some((chunk, pages)) = withdrawn else {
             return false;
         };
+        let held = pages.end();
 
-        // A peer that may keep pages of each chunk would have ever more of them.
-        match pages.withdraw() {
-            0 => {}
-            kept => self.fail(Fault::ChunkInUse(chunk, kept)),
+        if !held.is_empty() {
+            // A peer that may keep pages of each chunk would have ever more of them.
+            let kept = u32::try_from(held.len()).unwrap_or(u32::MAX);
+
+            self.quarantine.lock().keep(held);
+            self.fail(Fault::ChunkInUse(chunk, kept));
         }
         true
     }
@@ -169,8 +195,8 @@ impl<P: Poll> Channel<P> {
 
         match chore {
             Chore::Map(add) => self.map(peer, generation, &add),
-            Chore::Unmap(chunk, pages) => {
-                drop(pages);
+            Chore::Unmap(chunk, mapping) => {
+                drop(mapping);
                 self.answer(generation, chunk, PoolAnswer::Dropped);
             }
         }
@@ -178,22 +204,29 @@ impl<P: Poll> Channel<P> {
     }
 
     fn map(&self, peer: DomId, generation: Generation, add: &PoolAdd) {
-        let mut pages = borrowing::map(peer, add).ok();
-        let answer = match pages {
-            Some(_) => PoolAnswer::Mapped,
-            None => PoolAnswer::Refused,
+        let mapped = cache::admit(TenantId::of(self))
+            .ok_or(EBUSY)
+            .and_then(|permit| borrowing::map(peer, add, permit));
+        let answer = match &mapped {
+            Ok(_) => PoolAnswer::Mapped,
+            Err(_) => PoolAnswer::Refused,
         };
+
+        if matches!(mapped, Err(error) if error == ENOMEM || error == ENOSPC) {
+            cache::make_room(TenantId::of(self));
+        }
+        let mut mapping = mapped.ok();
 
         match &mut *self.receive.lock() {
             Some(side) if side.generation() == generation => {
-                if let Some(pages) = pages.take() {
-                    side.borrowing().mapped(add.chunk, pages);
+                if let Some(mapping) = mapping.take() {
+                    side.borrowing().mapped(add.chunk, mapping);
                 }
             }
             _ => {}
         }
         // Pages of a connection that is over are unmapped here, outside the lock.
-        drop(pages);
+        drop(mapping);
         self.answer(generation, add.chunk, answer);
     }
 
@@ -202,9 +235,12 @@ impl<P: Poll> Channel<P> {
         let told = match &mut *self.receive.lock() {
             Some(side) if side.generation() == generation => {
                 side.answered(chunk, answer);
+                side.borrowing().told(chunk, answer);
                 // The lock of `receive` keeps the connection from ending in between.
                 match &mut *self.send.lock() {
-                    Some(side) => side.answer(chunk, answer),
+                    // Nothing else is queued of a chunk whose answer the peer waits for, but for
+                    // give-backs, which give way.
+                    Some(side) => side.answer(chunk, answer).map(|_| ()),
                     None => Ok(()),
                 }
             }

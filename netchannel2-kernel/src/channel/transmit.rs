@@ -8,6 +8,7 @@ use super::{
         Lender,
         NotLent, //
     },
+    quarantine::Quarantine,
     raiser::Raiser,
     receive::Settled,
     staging::{
@@ -36,7 +37,10 @@ use crate::{
 };
 use kernel::{
     prelude::*,
-    sync::Arc, //
+    sync::{
+        Arc,
+        Mutex, //
+    },
 };
 use netchannel2_core::{
     error::Violation,
@@ -45,6 +49,7 @@ use netchannel2_core::{
         ChunkIndex, //
     },
     queue::{
+        Queued,
         SendError,
         Sender, //
     },
@@ -265,8 +270,10 @@ impl<P: Poll> SendSide<P> {
     }
 
     /// Takes everything back and returns how many grants the peer still uses.
-    pub(super) fn end(self) -> u32 {
-        self.lender.end().saturating_add(self.staging.end())
+    pub(super) fn end(self, quarantine: &Mutex<Quarantine>) -> u32 {
+        self.staging
+            .end(quarantine)
+            .saturating_add(self.lender.end(quarantine))
     }
 
     /// Tells the peer of chunks, and of all else that it has not been told.
@@ -283,9 +290,11 @@ impl<P: Poll> SendSide<P> {
         &mut self,
         chunk: ChunkIndex,
         answer: PoolAnswer,
-    ) -> Result<(), Violation> {
-        self.sender.queue_answer(chunk, answer);
-        self.publish()
+    ) -> Result<Queued, Violation> {
+        let queued = self.sender.queue_answer(chunk, answer);
+
+        self.publish()?;
+        Ok(queued)
     }
 
     /// Takes note of what the peer says of a chunk of this side's pool.

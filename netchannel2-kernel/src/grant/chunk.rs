@@ -2,6 +2,7 @@
 
 //! Pages that the peer may read for as long as they exist.
 
+use super::GrantedPages;
 use crate::{
     bindings,
     net::Skb, //
@@ -26,18 +27,7 @@ const PAGES: usize = CHUNK_PAGES as usize;
 /// The pages of a chunk of this side's pool, granted read-only to the peer.
 ///
 /// They are zeroed when they are allocated, so that the peer sees nothing but packets for it.
-///
-/// # Invariants
-///
-/// Each of `pages` is a zeroed page of this domain, allocated for `self` alone and granted under
-/// the reference of the same place in `references`.
-pub struct GrantedChunk {
-    pages: KVec<*mut bindings::page>,
-    references: KVec<GrantRef>,
-}
-
-// SAFETY: The pages are plain memory, written through `&mut self` only.
-unsafe impl Send for GrantedChunk {}
+pub struct GrantedChunk(GrantedPages);
 
 impl GrantedChunk {
     /// Allocates and grants the pages; may sleep.
@@ -46,11 +36,7 @@ impl GrantedChunk {
     ///
     /// `ENOMEM`; `ENOSPC` if the grant table is full.
     pub fn new(peer: DomId) -> Result<Self> {
-        // INVARIANT: There are no pages.
-        let mut this = Self {
-            pages: KVec::with_capacity(PAGES, GFP_KERNEL)?,
-            references: KVec::with_capacity(PAGES, GFP_KERNEL)?,
-        };
+        let mut pages = GrantedPages::with_capacity(PAGES)?;
 
         for _ in 0..PAGES {
             // SAFETY: No preconditions.
@@ -72,11 +58,8 @@ impl GrantedChunk {
                 .and_then(|()| GrantRef::new(reference.unsigned_abs()).ok_or(ENOSPC));
 
             match granted {
-                Ok(granted) => {
-                    // INVARIANT: The page is granted; there is room for both.
-                    this.pages.push(page, GFP_KERNEL)?;
-                    this.references.push(granted, GFP_KERNEL)?;
-                }
+                // SAFETY: The page was allocated and granted above.
+                Ok(granted) => unsafe { pages.push(page, granted)? },
                 Err(error) => {
                     // SAFETY: The page was just allocated and is not granted.
                     unsafe { bindings::nc2_put_page(page) };
@@ -84,12 +67,17 @@ impl GrantedChunk {
                 }
             }
         }
-        Ok(this)
+        Ok(Self(pages))
     }
 
     /// Returns the references of the pages, in their order.
     pub fn references(&self) -> Option<[GrantRef; PAGES]> {
-        self.references.as_slice().try_into().ok()
+        let mut references = [GrantRef::FIRST; PAGES];
+
+        for (page, place) in references.iter_mut().enumerate() {
+            *place = self.0.get(page)?.1;
+        }
+        Some(references)
     }
 
     /// Copies bytes of a packet, from `from` on, to the start of a page.
@@ -98,44 +86,16 @@ impl GrantedChunk {
     ///
     /// `EINVAL` if there is no such page; `EFAULT` if the packet is shorter.
     pub fn fill(&mut self, page: usize, skb: &Skb, from: Bytes, length: FragmentLength) -> Result {
-        let page = *self.pages.get(page).ok_or(EINVAL)?;
+        let (page, _) = self.0.get(page).ok_or(EINVAL)?;
         let length = usize::from(length.get()).min(PAGE_SIZE);
 
-        // SAFETY: By the type invariant the page is ours, and it is as long.
+        // SAFETY: By the invariant of `GrantedPages` the page is ours, and it is as long.
         unsafe { skb.copy_to(from, bindings::nc2_page_address(page).cast(), length) }
     }
 
-    /// Ends the peer's access, frees the pages, and returns how many of them the peer uses still:
-    /// those are freed when it lets go of them.
-    pub fn withdraw(mut self) -> u32 {
-        self.end()
-    }
-
-    fn end(&mut self) -> u32 {
-        let mut kept = 0;
-
-        for (page, reference) in self.pages.iter().zip(self.references.iter()) {
-            // SAFETY: By the type invariant the page is granted under the reference.
-            if unsafe { bindings::gnttab_try_end_foreign_access(reference.get()) } != 0 {
-                // SAFETY: Access has ended, and by the type invariant the page is ours.
-                unsafe { bindings::nc2_put_page(*page) };
-                continue;
-            }
-            kept += 1;
-            // Frees the page when the peer lets go of it.
-            //
-            // SAFETY: By the type invariant the page is granted under the reference, and ours.
-            unsafe { bindings::gnttab_end_foreign_access(reference.get(), *page) };
-        }
-        // INVARIANT: None of them is ours any more.
-        self.pages.clear();
-        self.references.clear();
-        kept
-    }
-}
-
-impl Drop for GrantedChunk {
-    fn drop(&mut self) {
-        self.end();
+    /// Ends the peer's access, and returns the pages that it uses all the same.
+    pub fn end(mut self) -> GrantedPages {
+        self.0.end();
+        self.0
     }
 }

@@ -23,6 +23,10 @@ use netchannel2_core::{
 /// Pages that one hypercall unmaps.
 const UNMAP_BATCH: usize = 16;
 
+/// What Xen says if it has no maptrack entry, and if it has no room for another reason.
+const NO_MAPTRACK: i32 = bindings::GNTST_no_device_space;
+const NO_SPACE: i32 = bindings::GNTST_no_space;
+
 /// What a mapping allows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
@@ -54,7 +58,8 @@ impl MappedPages {
     ///
     /// # Errors
     ///
-    /// `ENOMEM`; `EACCES` if Xen refuses one of the references.
+    /// `ENOMEM`; `ENOSPC` if Xen has no room for another mapping; `EACCES` if it refuses one of
+    /// the references.
     pub fn new(peer: DomId, references: &[GrantRef], access: Access) -> Result<Self> {
         let count = references.len();
         let flags = bindings::GNTMAP_host_map
@@ -103,11 +108,14 @@ impl MappedPages {
             )
         })?;
 
-        let mut refused = false;
+        let mut refused = None;
 
         for (at, operation) in operations.iter().enumerate() {
             if i32::from(operation.status) != bindings::GNTST_okay as i32 {
-                refused = true;
+                refused = Some(match i32::from(operation.status) {
+                    NO_MAPTRACK | NO_SPACE => ENOSPC,
+                    _ => EACCES,
+                });
                 continue;
             }
             // Mapped pages come first, so that those under a handle are the ones to unmap.
@@ -117,8 +125,8 @@ impl MappedPages {
             // INVARIANT: The page in this place is mapped under the handle.
             this.handles.push(operation.handle, GFP_KERNEL)?;
         }
-        if refused {
-            return Err(EACCES);
+        if let Some(error) = refused {
+            return Err(error);
         }
         for page in &this.pages {
             // SAFETY: The page is valid and mapped.

@@ -2,9 +2,12 @@
 
 //! A contiguous run of grant references.
 
-use super::window::{
-    Frame,
-    Window, //
+use super::{
+    window::{
+        Frame,
+        Window, //
+    },
+    GrantedPages, //
 };
 use crate::{
     bindings,
@@ -72,7 +75,8 @@ impl fmt::Display for GrantVersion {
 ///
 /// # Invariants
 ///
-/// - `first..first + slots.len()` are grant references that this run has allocated.
+/// - `first..first + slots.len()` are grant references that this run has allocated, but for those of
+///   slots with `Lent::Left`, which it has given away.
 /// - A slot with `Lent::Yes` is granted under its reference; all others are not granted.
 /// - `window`, if any, holds the entries of the run; they are written in no other way.
 pub struct GrantRun {
@@ -94,6 +98,8 @@ struct Lending {
 enum Lent {
     No,
     Yes,
+    /// Reference and page are not the run's any more.
+    Left,
 }
 
 impl GrantRun {
@@ -259,6 +265,38 @@ impl GrantRun {
         result
     }
 
+    /// Ends the peer's access to all whole pages, and returns those that it uses all the same.
+    ///
+    /// Of ranges, [`Self::revoke`] tells.
+    pub fn end(mut self) -> GrantedPages {
+        let held = GrantedPages::with_capacity(self.slots.len());
+
+        if let (Ok(mut held), None) = (held, &self.window) {
+            for (at, lending) in (0u32..).zip(self.slots.iter_mut()) {
+                let Some(reference) = GrantRef::new(self.first.wrapping_add(at)) else {
+                    continue;
+                };
+
+                if lending.lent == Lent::No {
+                    continue;
+                }
+                if let Some(page) = lending.page.take() {
+                    let raw = page.as_ptr().cast();
+
+                    // INVARIANT: The reference is this run's no more, nor is the page.
+                    lending.lent = Lent::Left;
+                    core::mem::forget(page);
+                    // SAFETY: By the type invariant the page is granted under the reference; both
+                    // were the run's alone. There is room for all.
+                    let _ = unsafe { held.push(raw, reference) };
+                }
+            }
+            held.end();
+            return held;
+        }
+        GrantedPages::new()
+    }
+
     /// How many slots are lent.
     pub fn lent(&self) -> usize {
         self.slots
@@ -275,7 +313,7 @@ impl GrantRun {
             return Ok(());
         };
 
-        if lending.lent == Lent::No {
+        if lending.lent != Lent::Yes {
             return Ok(());
         }
         let ended = match &self.window {
@@ -323,6 +361,7 @@ impl Drop for GrantRun {
                 },
                 // A copy that has not ended long after it was forbidden: lost, but not unsafe.
                 (Lent::Yes, Some(_)) => core::mem::forget(lending.page.take()),
+                (Lent::Left, _) => {}
             }
         }
     }

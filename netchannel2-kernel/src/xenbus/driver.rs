@@ -69,6 +69,13 @@ pub trait Driver: 'static {
     /// The driver core logs them; the device stays bound.
     fn resume(device: &Device<Bound>, data: Pin<&Self::Data>) -> Result;
 
+    /// Called while the kernel looks for memory to reclaim, once for each of the driver's devices,
+    /// often, and on any thread; must neither sleep nor allocate.
+    ///
+    /// Has no device, as xenbus may call it for one that is being unbound
+    /// (`backend_reclaim_memory()` holds no lock that keeps it bound). Backends only.
+    fn reclaim_memory() {}
+
     /// Adds variables to an event of the device, which may be sent at any time.
     ///
     /// # Errors
@@ -166,6 +173,7 @@ unsafe impl<T: Driver> RegistrationOps for Adapter<T> {
             (*raw).suspend = Some(Self::suspend_callback);
             (*raw).resume = Some(Self::resume_callback);
             (*raw).uevent = Some(Self::uevent_callback);
+            (*raw).reclaim_memory = Some(Self::reclaim_memory_callback);
         }
 
         // With no owner, bound devices do not pin the module: `rmmod` unbinds them, as it does
@@ -240,6 +248,10 @@ impl<T: Driver> Adapter<T> {
         let data = unsafe { device.as_ref().drvdata_borrow::<T::Data>() };
 
         from_result(|| T::resume(device, data).map(|()| 0))
+    }
+
+    extern "C" fn reclaim_memory_callback(_raw: *mut bindings::xenbus_device) {
+        T::reclaim_memory();
     }
 
     extern "C" fn uevent_callback(
