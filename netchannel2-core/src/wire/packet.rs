@@ -411,7 +411,18 @@ impl<'a> PacketView<'a> {
     /// Puts the head at the start of `into` and returns how long it is.
     #[inline]
     pub(crate) fn emit(&self, into: &mut [u8]) -> Result<usize, BufferTooShort> {
-        let raw = self.to_raw().ok_or(BufferTooShort)?;
+        let size = self.size().ok_or(BufferTooShort)?;
+        self.emit_sized(size, into)
+    }
+
+    /// Does as [`Self::emit`] for a message whose [`Self::size`] is known.
+    #[inline]
+    pub(crate) fn emit_sized(
+        &self,
+        size: MessageSize,
+        into: &mut [u8],
+    ) -> Result<usize, BufferTooShort> {
+        let raw = self.to_raw(size);
         let (start, rest) = into
             .split_first_chunk_mut::<{ RawPacket::SIZE as usize }>()
             .ok_or(BufferTooShort)?;
@@ -424,22 +435,24 @@ impl<'a> PacketView<'a> {
     }
 
     #[inline]
-    fn to_raw(self) -> Option<RawPacket> {
+    fn to_raw(&self, size: MessageSize) -> RawPacket {
+        // One of the two is empty, and a message has a size only with so few.
+        let count = self.fragments.len() | self.staged.len();
         let mut raw = RawPacket {
             header: RawHeader {
                 kind: Kind::Packet.to_wire(),
                 flags: 0,
-                size: U16::new(self.size()?.get()),
+                size: U16::new(size.get()),
             },
             id: U16::new(self.id.map_or(PacketId::NONE_ON_WIRE, PacketId::get)),
             way: self.way.to_wire(),
-            fragments: self.count()?,
+            fragments: u8::try_from(count).unwrap_or(u8::MAX),
             length: U32::new(self.length.get()),
             inline_length: U16::new(self.inline_length.get()),
             ..RawPacket::default()
         };
         self.meta.emit(&mut raw);
-        Some(raw)
+        raw
     }
 }
 
