@@ -95,7 +95,7 @@ mod tests {
             assert!(mapped.bytes(PAGES, PageOffset::ZERO, whole()).is_none());
             drop(mapped);
             // All of it was unmapped.
-            assert_eq!(chunk.withdraw(), 0);
+            assert_eq!(chunk.end().len(), 0);
             Ok(())
         })
     }
@@ -140,7 +140,7 @@ mod tests {
 
                 drop(first);
                 drop(second);
-                assert_eq!(chunk.withdraw(), 0);
+                assert_eq!(chunk.end().len(), 0);
             }
             Ok(())
         })
@@ -158,7 +158,7 @@ mod tests {
             };
             let mapped = MappedPages::new(own, &[first, second], Access::Read)?;
 
-            assert_eq!(chunk.withdraw(), 2);
+            assert_eq!(chunk.end().len(), 2);
             // They are still what they were, and not of anybody else.
             for (place, page) in kept.into_iter().enumerate() {
                 assert!(holds_pattern(&mapped, place, page * PAGE)?);

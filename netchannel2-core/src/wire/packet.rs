@@ -422,7 +422,7 @@ impl<'a> PacketView<'a> {
         size: MessageSize,
         into: &mut [u8],
     ) -> Result<usize, BufferTooShort> {
-        let raw = self.to_raw(size);
+        let raw = self.raw(size);
         let (start, rest) = into
             .split_first_chunk_mut::<{ RawPacket::SIZE as usize }>()
             .ok_or(BufferTooShort)?;
@@ -435,7 +435,7 @@ impl<'a> PacketView<'a> {
     }
 
     #[inline]
-    fn to_raw(&self, size: MessageSize) -> RawPacket {
+    fn raw(&self, size: MessageSize) -> RawPacket {
         // One of the two is empty, and a message has a size only with so few.
         let count = self.fragments.len() | self.staged.len();
         let mut raw = RawPacket {
