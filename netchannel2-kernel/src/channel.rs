@@ -6,7 +6,7 @@
 //! the same code. The core decides; this module moves bytes and calls the kernel.
 //!
 //! Four locks, taken in this order: `receive` (NAPI), `send` (transmit and NAPI), `moderation`
-//! (settings), `fault`.
+//! (settings), `fault`. Before them comes `tending`, where one may sleep.
 
 #![forbid(unsafe_code)]
 
@@ -156,6 +156,9 @@ pub struct Channel<P: Poll> {
     moderation: SpinLockBh<Moderation>,
     #[pin]
     fault: SpinLockBh<Option<Fault>>,
+    /// Held while pages of the peer are mapped and unmapped.
+    #[pin]
+    tending: Mutex<()>,
     /// Counters of connections that have ended.
     #[pin]
     totals: SpinLockBh<Totals>,
@@ -209,6 +212,7 @@ impl<P: Poll> Channel<P> {
                     "Channel::moderation"
                 ),
                 fault <- new_spinlock_bh!(None, "Channel::fault"),
+                tending <- new_mutex!((), "Channel::tending"),
                 totals <- new_spinlock_bh!(Totals::default(), "Channel::totals"),
                 quarantine <- new_mutex!(Quarantine::new(), "Channel::quarantine"),
                 pressed: Atomic::new(0),
@@ -441,6 +445,8 @@ impl<P: Poll> Link<P> {
             totals.add_receive(side);
             totals.end();
         }
+        drop(receive);
+        channel.await_tending();
     }
 
     /// Ends the connection.

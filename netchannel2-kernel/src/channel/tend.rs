@@ -180,8 +180,15 @@ impl<P: Poll> Channel<P> {
         true
     }
 
+    /// Waits until nothing is mapped or unmapped any more for a connection that is over: its peer
+    /// is to find none of its pages in use.
+    pub(super) fn await_tending(&self) {
+        drop(self.tending.lock());
+    }
+
     /// Maps or unmaps a chunk of the peer's pool.
     fn serve_peer(&self) -> bool {
+        let _tending = self.tending.lock();
         let begun = match &mut *self.receive.lock() {
             Some(side) => side
                 .borrowing()
