@@ -1,5 +1,6 @@
 """Pools of pages that are granted once and mapped once: packets cross in them, and they come and go with what needs them."""
 import contextlib
+import re
 import time
 
 import leaks
@@ -8,6 +9,7 @@ from hosts import load_command, unload_command, vif
 from machine import LabError
 from scenario import scenario
 from scenarios.basics import MTU_OVERHEAD, SWEEP_STEP, sweep_both_ways, with_largest_mtu
+from scenarios.hostile import address, liar_guest
 
 CHUNK = 32
 # Above inline_max, below a page.
@@ -270,6 +272,45 @@ def bulk_load(lab, guest, net=0):
         for client, _, address in traffic.directions():
             client.run(f"setsid /bin/sh -c 'echo $$ >>/run/load.pids; {command.format(address)}' >/dev/null 2>&1 </dev/null &")
         yield
+
+
+@scenario("pools_kept", kinds=("ours",), seconds=300)
+def pools_kept(lab):
+    """What a hostile guest keeps mapped of dom0's pool is freed when the guest is gone, page by page."""
+    lab.no_standing_guest()
+    with lab.no_leaks(), grant_messages(lab), liar_guest(lab, "keeper", [vif(0, 41, "vif-netchannel2")]) as guest:
+        before = len(lab.machine.logs["dom0"])
+
+        def count(what):
+            return len(re.findall(rf"{what} g\.e\. ", lab.machine.logs["dom0"][before:]))
+
+        # It tells other lies meanwhile: the process lives, and with it what it has mapped.
+        lies = guest.start(f"/hostile/run front pool-keeps-mapped event-storm event-storm-traffic {address(guest)}", 200)
+        wait_for(lambda: count("deferring") >= CHUNK, 60, "no page is kept for the guest")
+        lab.expect(count("freeing") == 0, f"{count('freeing')} pages are freed that the guest has mapped")
+        guest.destroy()
+        lab.guests.remove(guest)
+        lies.wait(check=False)
+        wait_for(lambda: count("freeing") == count("deferring"), 60, "not all pages are freed")
+
+
+@contextlib.contextmanager
+def grant_messages(lab):
+    """dom0 says which pages it cannot free at once, and when it has."""
+    control = "/sys/kernel/debug/dynamic_debug/control"
+    lab.dom0.run(f"mountpoint -q /sys/kernel/debug || mount -t debugfs none /sys/kernel/debug; echo 'file grant-table.c +p' >{control}")
+    try:
+        yield
+    finally:
+        lab.dom0.run(f"echo 'file grant-table.c -p' >{control}")
+
+
+def wait_for(is_so, seconds, otherwise):
+    deadline = time.monotonic() + seconds
+    while not is_so():
+        if time.monotonic() > deadline:
+            raise LabError(otherwise)
+        time.sleep(0.5)
 
 
 @scenario("rounds", kinds=("ours",), seconds=7200, by_name_only=True)
