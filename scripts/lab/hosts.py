@@ -95,9 +95,13 @@ class Dom0(Host):
 
 
 def load_command(driver, options=""):
-    """Loads one of the project's modules by its file, a stock one by its name."""
-    stock = driver in (STOCK_FRONT, STOCK_BACK)
-    return f"modprobe {driver} {options}" if stock else f"insmod /lab/{driver}.ko {options}"
+    """Loads a stock module by its name, and one of the project's by its file.
+
+    Either gets its parameters from the kernel's command line too (`MODULE.NAME=VALUE`).
+    """
+    if driver in (STOCK_FRONT, STOCK_BACK):
+        return f"modprobe {driver} {options}"
+    return f"insmod /lab/{driver}.ko $(tr ' ' '\\n' </proc/cmdline | sed -n 's/^{driver}[.]//p') {options}"
 
 
 def unload_command(driver):

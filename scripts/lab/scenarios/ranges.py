@@ -1,12 +1,14 @@
 """Grant table version 2: the peer reaches the bytes of a packet and no others."""
 import re
 
-from hosts import vif
+from hosts import load_command, vif
 from scenario import scenario
 from scenarios.basics import MTU_OVERHEAD, SWEEP_STEP, sweep_both_ways, with_largest_mtu
 from scenarios.hostile import lying_frontend
 
-VERSION_2 = "grant_table.version=2"
+# Without pools, by which packets would go otherwise.
+GRANTED = "netchannel2_back.staged_max=0 netchannel2_front.staged_max=0"
+VERSION_2 = f"grant_table.version=2 {GRANTED}"
 
 
 def counter(host, link, name):
@@ -28,7 +30,7 @@ def carry(lab, guest):
 def range_grants(lab):
     """dom0 lends packets where they lie, as ranges, to a guest with either version of its own table."""
     for version, host in ((1, 51), (2, 52)):
-        guest = lab.new_guest(f"table{version}", host, options=f"grant_table.version={version}")
+        guest = lab.new_guest(f"table{version}", host, options=f"grant_table.version={version} {GRANTED}")
         with lab.no_leaks():
             guest.wait_link()
             carry(lab, guest)
@@ -53,9 +55,9 @@ def range_lifecycle(lab):
             traffic = lab.traffic(guest)
             with traffic:
                 for _ in range(3):
-                    guest.run(f"rmmod {lab.front} && insmod /lab/{lab.front}.ko")
+                    guest.run(f"rmmod {lab.front} && {load_command(lab.front)}")
                     traffic.recovers()
-                    lab.dom0.run(f"rmmod {lab.back} && insmod /lab/{lab.back}.ko")
+                    lab.dom0.run(f"rmmod {lab.back} && {load_command(lab.back)}")
                     lab.wait_bridged(guest)
                     traffic.recovers()
                 guest.destroy()
