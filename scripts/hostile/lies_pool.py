@@ -330,9 +330,10 @@ def _still_mapped(name, about, answer_of):
 
 
 def _drop_it(channel, chunk):
-    channel.raw(pool_answer(chunk, POOL_MAPPED))
     channel.keeping = True
     channel.mapped[chunk] = None
+    # At once, so that no packet comes in between.
+    channel.out.put(pool_answer(chunk, POOL_MAPPED))
     channel.raw(pool_answer(chunk, POOL_GIVE_BACK))
     if not channel.run(5, lambda: channel.seen.drops):
         raise AssertionError("a chunk is given back and not dropped")
