@@ -24,13 +24,15 @@ use driver::Netback;
 use kernel::{
     driver::Registration,
     prelude::*,
+    sync::Arc,
     ThisModule, //
 };
 use netchannel2_kernel::{
     cache,
     debug::{
         ModuleFolder,
-        Shown, //
+        Shown,
+        ShownFile, //
     },
     is_xen_domain,
     work::{
@@ -49,6 +51,7 @@ static FOLDER: ModuleFolder = ModuleFolder::new();
 /// The module; the fields are dropped in this order.
 struct NetbackModule {
     _driver: Option<Pin<KBox<Registration<Adapter<Netback>>>>>,
+    _totals: Option<ShownFile<cache::Summary>>,
     _folder: Shown,
     _queue: Running,
 }
@@ -56,11 +59,13 @@ struct NetbackModule {
 impl kernel::Module for NetbackModule {
     fn init(module: &'static ThisModule) -> Result<Self> {
         parameters::check()?;
-
         cache::start(parameters::cache())?;
 
         let queue = QUEUE.start(c"netchannel2_back")?;
         let folder = FOLDER.start(c"netchannel2_back")?;
+        let totals = FOLDER
+            .add(c"cache", Arc::new(cache::Summary, GFP_KERNEL)?)
+            .ok();
         let driver = if is_xen_domain() {
             Some(KBox::try_pin_init(
                 Registration::new(c"netchannel2_back", module),
@@ -76,6 +81,7 @@ impl kernel::Module for NetbackModule {
 
         Ok(Self {
             _driver: driver,
+            _totals: totals,
             _folder: folder,
             _queue: queue,
         })

@@ -8,6 +8,7 @@
 //! The lock of the registry is a mutex, taken before the locks of any channel, and never held while
 //! pages are mapped or unmapped.
 
+use crate::debug::Show;
 use core::sync::atomic::{
     AtomicU32,
     AtomicU8,
@@ -82,6 +83,9 @@ struct Entry {
 struct Registry {
     places: Places,
     entries: KVec<Entry>,
+    /// Chunks that found no place, and chunks that were asked back for them.
+    refused: u64,
+    evicted: u64,
 }
 
 global_lock! {
@@ -89,6 +93,8 @@ global_lock! {
     unsafe(uninit) static REGISTRY: Mutex<Registry> = Registry {
         places: Places::new(CacheLimit::ZERO),
         entries: KVec::new(),
+        refused: 0,
+        evicted: 0,
     };
 }
 
@@ -161,6 +167,24 @@ pub(crate) fn join(id: TenantId, tenant: Arc<dyn Tenant>) -> Result<Membership> 
         registry.entries.push(entry, GFP_KERNEL)?;
     }
     Ok(Membership(id))
+}
+
+/// The cache as a file of debugfs shows it, all channels together.
+pub struct Summary;
+
+impl Show for Summary {
+    fn show(&self, f: &mut kernel::fmt::Formatter<'_>) -> kernel::fmt::Result {
+        let Some(registry) = registry() else {
+            return Ok(());
+        };
+        let (mapped, limit) = pages();
+
+        writeln!(f, "mapped_pages {mapped}")?;
+        writeln!(f, "limit_pages {limit}")?;
+        writeln!(f, "channels {}", registry.entries.len())?;
+        writeln!(f, "refused_chunks {}", registry.refused)?;
+        writeln!(f, "evicted_chunks {}", registry.evicted)
+    }
 }
 
 /// Keeps a tenant in the cache's books.
@@ -265,6 +289,8 @@ impl Registry {
 
     /// Notes that the asker was refused, and chooses who makes room for it.
     fn refuse(&mut self, asker: TenantId) -> Option<(Arc<dyn Tenant>, ChunkIndex)> {
+        self.refused = self.refused.wrapping_add(1);
+
         let entry = self.entry(asker)?;
         let is_early = entry.has_waited_less_than(PACE);
 
@@ -281,7 +307,11 @@ impl Registry {
             Some((entry, claim, entry.tenant.standing()?))
         });
 
-        victim(guests).map(|(entry, chunk)| (entry.tenant.clone(), chunk))
+        let (entry, chunk) = victim(guests)?;
+        let chosen = (entry.tenant.clone(), chunk);
+
+        self.evicted = self.evicted.wrapping_add(1);
+        Some(chosen)
     }
 
     fn entry(&mut self, id: TenantId) -> Option<&mut Entry> {
