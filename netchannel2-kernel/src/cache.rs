@@ -9,20 +9,17 @@
 //! pages are mapped or unmapped.
 
 use crate::debug::Show;
-use core::sync::atomic::{
-    AtomicU32,
-    AtomicU8,
-    Ordering::{
-        AcqRel,
-        Acquire,
-        Relaxed,
-        Release, //
-    }, //
-};
 use kernel::{
     global_lock,
     prelude::*,
     sync::{
+        atomic::{
+            Acquire,
+            Atomic,
+            Full,
+            Relaxed,
+            Release, //
+        },
         Arc,
         GlobalGuard, //
     },
@@ -99,18 +96,18 @@ global_lock! {
 }
 
 /// Whether [`REGISTRY`] may be used.
-static STATE: AtomicU8 = AtomicU8::new(UNBOUNDED);
+static STATE: Atomic<u32> = Atomic::new(UNBOUNDED);
 
-const UNBOUNDED: u8 = 0;
-const STARTING: u8 = 1;
-const BOUNDED: u8 = 2;
+const UNBOUNDED: u32 = 0;
+const STARTING: u32 = 1;
+const BOUNDED: u32 = 2;
 
 /// How many chunks are mapped, and may be, for [`pages`].
-static TAKEN: AtomicU32 = AtomicU32::new(0);
-static LIMIT: AtomicU32 = AtomicU32::new(0);
+static TAKEN: Atomic<u32> = Atomic::new(0);
+static LIMIT: Atomic<u32> = Atomic::new(0);
 
 /// Counts calls of [`press`].
-static PRESSURE: AtomicU32 = AtomicU32::new(0);
+static PRESSURE: Atomic<u32> = Atomic::new(0);
 
 /// Bounds what all channels of this module have mapped of their peers' pools.
 ///
@@ -118,10 +115,7 @@ static PRESSURE: AtomicU32 = AtomicU32::new(0);
 ///
 /// `EBUSY` if that was done already.
 pub fn start(limit: CacheLimit) -> Result {
-    if STATE
-        .compare_exchange(UNBOUNDED, STARTING, AcqRel, Relaxed)
-        .is_err()
-    {
+    if STATE.cmpxchg(UNBOUNDED, STARTING, Full).is_err() {
         return Err(EBUSY);
     }
     // SAFETY: `STATE` lets this happen once, and keeps others from the lock until it is done.
@@ -146,7 +140,7 @@ pub(crate) fn pressure() -> u32 {
 
 /// Returns how many pages are mapped by all channels, and how many may be.
 pub(crate) fn pages() -> (u64, u64) {
-    let pages = |chunks: &AtomicU32| u64::from(chunks.load(Relaxed)) * u64::from(CHUNK_PAGES);
+    let pages = |chunks: &Atomic<u32>| u64::from(chunks.load(Relaxed)) * u64::from(CHUNK_PAGES);
 
     (pages(&TAKEN), pages(&LIMIT))
 }
@@ -236,8 +230,11 @@ pub(crate) fn admit(asker: TenantId) -> Option<Permit> {
     if registry.take(asker).is_some() {
         return Some(Permit(Counted::Yes));
     }
-    let is_full = registry.places.taken() >= registry.places.limit().chunks();
-    let chosen = registry.refuse(asker).filter(|_| is_full);
+    let shortage = match registry.places.taken() < registry.places.limit().chunks() {
+        true => Shortage::OthersFirst,
+        false => Shortage::Room,
+    };
+    let chosen = registry.refuse(asker, shortage);
 
     drop(registry);
     ask(chosen);
@@ -247,11 +244,20 @@ pub(crate) fn admit(asker: TenantId) -> Option<Permit> {
 /// Has another chunk asked back where Xen or the kernel had no room for the asker's.
 pub(crate) fn make_room(asker: TenantId) {
     let chosen = match registry() {
-        Some(mut registry) => registry.refuse(asker),
+        Some(mut registry) => registry.refuse(asker, Shortage::Room),
         None => None,
     };
 
     ask(chosen);
+}
+
+/// Why a chunk is not mapped.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Shortage {
+    /// There is no room.
+    Room,
+    /// The places that are free are for guests that have less.
+    OthersFirst,
 }
 
 fn ask(chosen: Option<(Arc<dyn Tenant>, ChunkIndex)>) {
@@ -288,14 +294,20 @@ impl Registry {
     }
 
     /// Notes that the asker was refused, and chooses who makes room for it.
-    fn refuse(&mut self, asker: TenantId) -> Option<(Arc<dyn Tenant>, ChunkIndex)> {
+    fn refuse(
+        &mut self,
+        asker: TenantId,
+        shortage: Shortage,
+    ) -> Option<(Arc<dyn Tenant>, ChunkIndex)> {
         self.refused = self.refused.wrapping_add(1);
 
         let entry = self.entry(asker)?;
-        let is_early = entry.has_waited_less_than(PACE);
 
+        if entry.has_waited_less_than(PACE) {
+            return None;
+        }
         entry.refused = Some(Instant::now());
-        if is_early {
+        if shortage == Shortage::OthersFirst {
             return None;
         }
         let guests = self.entries.iter().filter_map(|entry| {
