@@ -88,7 +88,7 @@ WORKLOADS = [
     Workload("out-1472", "send UDP, 1472 bytes", "udp_out", 1472, 12000),
     Workload("tcp-in", "receive TCP", "tcp_in", count=128 << 20, eitr=100),
     Workload("tcp-out", "send TCP", "tcp_out", count=128 << 20, eitr=100),
-    Workload("rr", "one byte there and back", "transactions", count=3000, eitr=400),
+    Workload("rr", "one byte there and back", "transactions", count=1000, eitr=400),
     Workload("guests-1472", "guest to guest UDP, 1472 bytes", "udp_guests", 1472, 12000, machines=("xen",)),
     Workload("guests-tcp", "guest to guest TCP", "tcp_guests", count=128 << 20, machines=("xen",)),
     Workload("rate-in-64", "frames of 64 bytes from dom0, dropped early by the guest", "rate_in", 64, 12000,

@@ -37,7 +37,7 @@ pub enum Knob {
 }
 
 impl Knob {
-    /// All of them.
+    /// All of them, each at the place that its number is.
     pub const ALL: [Self; 8] = [
         Self::RxUsecs,
         Self::RxFrames,
@@ -258,6 +258,13 @@ mod tests {
 
     fn refused<T: fmt::Debug>(result: Result<T, KnobError>) -> String {
         result.map_or_else(|error| error.to_string(), |taken| std::format!("{taken:?}"))
+    }
+
+    #[test]
+    fn knobs_have_their_places() {
+        for (place, knob) in Knob::ALL.into_iter().enumerate() {
+            assert_eq!(knob as usize, place);
+        }
     }
 
     #[test]

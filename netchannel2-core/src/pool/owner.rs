@@ -348,6 +348,9 @@ impl<S: DerefMut<Target = [SlotEntry]>> OwnPool<S> {
                 given = given.wrapping_add(1);
             }
         }
+        if given > 0 {
+            self.is_short = false;
+        }
         given
     }
 

@@ -50,9 +50,6 @@ use netchannel2_core::{
     },
 };
 
-/// After how many polls and packets the clock is looked at: it costs more than either.
-const LOOK: u32 = 1 << 10;
-
 /// How long a chunk is not needed before it is given up.
 const IDLE: Delta = Delta::from_secs(5);
 
@@ -69,7 +66,6 @@ pub(super) struct Staging {
     counters: StagingCounters,
     /// A packet has found too few slots since it was asked.
     has_run_out: bool,
-    looks: u32,
     /// When it was last looked whether a chunk can be given up.
     last_shrink: Instant<Monotonic>,
     /// When the peer would not let the pool grow.
@@ -104,7 +100,6 @@ impl Staging {
             fragments: Fragments::NONE,
             counters: StagingCounters::default(),
             has_run_out: false,
-            looks: 0,
             last_shrink: Instant::now(),
             held_back: None,
         })
@@ -143,7 +138,6 @@ impl Staging {
         skb: &Skb,
         length: PacketLength,
     ) -> Option<&[Fragment<PoolSlot>]> {
-        self.look();
         if self.pool.take(pages_for(length)).is_none() {
             self.counters.exhausted += 1;
             self.has_run_out = true;
@@ -312,17 +306,6 @@ impl Staging {
             }
         }
         count
-    }
-
-    /// Gives up a chunk now and then if the pool is larger than it must be: called for each poll
-    /// and each packet.
-    #[inline]
-    pub(super) fn look(&mut self) {
-        self.looks = self.looks.wrapping_add(1);
-        if self.looks % LOOK == 0 && self.last_shrink.elapsed() >= IDLE {
-            self.last_shrink = Instant::now();
-            self.pool.shrink();
-        }
     }
 
     fn add(&self, chunk: ChunkIndex) -> Option<PoolAdd> {

@@ -47,10 +47,13 @@ impl<P: Poll> Tick for Channel<P> {
         if let Err(fault) = self.tick_borrowed(pressure).and(self.tick_own(pressure)) {
             self.fail(fault);
         }
-        // Unmapped outside the lock.
+        let tending = self.tending.lock();
+
+        // Unmapped outside the lock of the side, and before a closing side goes on.
         while let Some(mapping) = self.take_overdue() {
             drop(mapping);
         }
+        drop(tending);
         self.quarantine.lock().look();
     }
 }

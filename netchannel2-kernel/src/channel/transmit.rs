@@ -2,11 +2,16 @@
 
 //! From the stack to the ring.
 
+mod ways;
+
+use self::ways::{
+    Refusal,
+    Unsent, //
+};
 use super::{
     lender::{
         LendCounters,
-        Lender,
-        NotLent, //
+        Lender, //
     },
     quarantine::Quarantine,
     raiser::Raiser,
@@ -50,22 +55,14 @@ use netchannel2_core::{
     },
     queue::{
         Queued,
-        SendError,
         Sender, //
     },
-    segment::{
-        choose,
-        Thresholds,
-        Way,
-        Ways, //
-    },
+    segment::Thresholds,
     stats::SendCounters,
     units::{
-        Bytes,
         DomId,
         InlineLength,
-        PacketId,
-        PacketLength, //
+        PacketId, //
     },
     wire::{
         Features,
@@ -73,9 +70,7 @@ use netchannel2_core::{
         FinishBatch,
         FinishStatus,
         MaxPackets,
-        PacketMeta,
-        PoolAnswer,
-        MAX_FRAGMENTS, //
+        PoolAnswer, //
     },
 };
 
@@ -111,26 +106,6 @@ pub(super) struct SendSide<P: Poll> {
     /// The oldest packet that the peer had not finished when the queue was looked into.
     suspect: Option<PacketId>,
     stops: u64,
-}
-
-/// A packet that was not sent, and why.
-struct Unsent(Skb, Refusal);
-
-/// Whether the packet is in memory that the peer reads.
-enum Copied {
-    Yes,
-    /// There was no room for it; another way may have some.
-    No,
-}
-
-/// Why a packet was not sent.
-enum Refusal {
-    /// There is no room; it may be sent later.
-    Wait,
-    /// It cannot be sent.
-    Drop,
-    /// The peer broke the protocol.
-    Fault(Fault),
 }
 
 impl<P: Poll> SendSide<P> {
@@ -221,7 +196,6 @@ impl<P: Poll> SendSide<P> {
                 .map_err(|_| Fault::Overcommitted(id))?;
         }
         self.raiser.begin_poll();
-        self.staging.look();
         self.tell_of_chunks()?;
         self.await_room_for_moderation()?;
         if !self.waiting {
@@ -362,115 +336,6 @@ impl<P: Poll> SendSide<P> {
         self.lender.version()
     }
 
-    fn send(&mut self, skb: Skb) -> Result<(), Unsent> {
-        let Ok(length) = PacketLength::new(skb.length().get()) else {
-            return Err(Unsent(skb, Refusal::Drop));
-        };
-        let Ok(meta) = skb.meta() else {
-            return Err(Unsent(skb, Refusal::Drop));
-        };
-
-        let available = match self.staging.is_usable() {
-            true => Ways::WITHOUT_POOL.union(Ways::STAGED),
-            false => Ways::WITHOUT_POOL,
-        };
-        let copied = match choose(length, &self.thresholds, available) {
-            Way::Inline => self.send_inline(&skb, length, meta),
-            Way::Staged => self.send_staged(&skb, length, meta),
-            _ => return self.send_granted(skb, length, meta),
-        };
-
-        match copied {
-            Ok(Copied::Yes) => {
-                skb.consume();
-                Ok(())
-            }
-            Ok(Copied::No) => self.send_granted(skb, length, meta),
-            Err(refusal) => Err(Unsent(skb, refusal)),
-        }
-    }
-
-    fn send_staged(
-        &mut self,
-        skb: &Skb,
-        length: PacketLength,
-        meta: PacketMeta,
-    ) -> Result<Copied, Refusal> {
-        let (consumed, produced) = self.sender.progress()?;
-
-        self.staging.reap(consumed, produced);
-        let Some(slots) = self.staging.stage(skb, length) else {
-            return Ok(Copied::No);
-        };
-
-        match self.sender.send_staged(meta, length, slots) {
-            Ok(end) => {
-                self.staging.commit(end);
-                Ok(Copied::Yes)
-            }
-            Err(error) => {
-                self.staging.cancel();
-                Err(error.into())
-            }
-        }
-    }
-
-    fn send_inline(
-        &mut self,
-        skb: &Skb,
-        length: PacketLength,
-        meta: PacketMeta,
-    ) -> Result<Copied, Refusal> {
-        let bytes = self
-            .scratch
-            .get_mut(..length.get() as usize)
-            .ok_or(Refusal::Drop)?;
-
-        skb.copy_bits(Bytes::ZERO, bytes)
-            .map_err(|_| Refusal::Drop)?;
-        self.sender.send_inline(meta, length, |writer| {
-            // As long as was said.
-            let _ = writer.write(bytes);
-        })?;
-        Ok(Copied::Yes)
-    }
-
-    fn send_granted(
-        &mut self,
-        mut skb: Skb,
-        length: PacketLength,
-        meta: PacketMeta,
-    ) -> Result<(), Unsent> {
-        // Whatever shape the packet has.
-        let room = self.sender.can_send(
-            Way::Granted,
-            length,
-            InlineLength::ZERO,
-            MAX_FRAGMENTS.into(),
-        );
-
-        if let Err(error) = room {
-            return Err(Unsent(skb, error.into()));
-        }
-        let lent = match self.lender.lend(&mut skb, length) {
-            Ok(lent) => lent,
-            Err(NotLent::NoRoom) => return Err(Unsent(skb, Refusal::Wait)),
-            Err(NotLent::NoMemory) => return Err(Unsent(skb, Refusal::Drop)),
-        };
-        let fragments = self.lender.fragments();
-
-        match self.sender.send_granted(meta, length, &[], fragments) {
-            Ok(id) => {
-                self.lender.enter(id, lent, skb);
-                Ok(())
-            }
-            Err(error) => {
-                self.lender.take_back(lent);
-                Err(Unsent(skb, error.into()))
-            }
-        }
-    }
-
     fn finish_one(&mut self, finish: Finish) -> Result<(), Fault> {
         self.sender.on_finish(finish)?;
         self.lender.finish(finish.id)
@@ -517,20 +382,4 @@ fn new_sender(
         Sender::new(ring, own_credit, features),
         GFP_KERNEL,
     )?)
-}
-
-impl From<Violation> for Refusal {
-    fn from(violation: Violation) -> Self {
-        Self::Fault(violation.into())
-    }
-}
-
-impl From<SendError> for Refusal {
-    fn from(error: SendError) -> Self {
-        match error {
-            SendError::RingFull | SendError::NoCredit | SendError::NotReady => Self::Wait,
-            SendError::TooBig | SendError::Malformed(_) => Self::Drop,
-            SendError::Violation(violation) => Self::Fault(violation.into()),
-        }
-    }
 }
