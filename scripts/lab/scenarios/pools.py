@@ -250,18 +250,20 @@ def pools_lifecycle(lab):
     with lab.no_leaks():
         guest = lab.new_guest("cycle", 68)
         guest.wait_link()
-        for _ in range(3):
-            for again in (reload_front, reload_back):
-                with bulk_load(lab, guest):
-                    Ends(lab, guest).wait_pools()
-                    again(lab, guest)
+        # Before the drivers are loaded again: after that the stock ones, older then, are asked first for a device.
         guest.attach(vif(1, guest.host, lab.script))
         guest.wait_link(1)
+        lab.expect(guest.driver_of(guest.link(1)) == lab.front_name, "another driver has the second device")
         with bulk_load(lab, guest, net=1):
             time.sleep(2)
             device = lab.dom0.output(f"xenstore-list /local/domain/{guest.domain}/device/vif | sort -n | tail -n 1")
             guest.detach(device)
             lab.dom0.wait_until(f"! ip link show vif{guest.domain}.{device} 2>/dev/null", 20)
+        for _ in range(3):
+            for again in (reload_front, reload_back):
+                with bulk_load(lab, guest):
+                    Ends(lab, guest).wait_pools()
+                    again(lab, guest)
         with bulk_load(lab, guest):
             time.sleep(2)
             guest.destroy()
