@@ -6,7 +6,7 @@ from machine import LabError
 
 # What caches may keep: skbs per CPU and per slab, pages of page pools and slabs; tables that grow to the most that was
 # ever needed at once, a frame being 512 grants or 256 mappings; address space for foreign pages, in sections of memory.
-SLACK = {"skbs": 2000, "dom0 KiB": 48 * 1024, "grant frames": 2, "maptrack frames": 2, "scratch KiB": 128 * 1024,
+SLACK = {"skbs": 2000, "dom0 KiB": 48 * 1024, "grant frames": 8, "maptrack frames": 8, "scratch KiB": 128 * 1024,
          "Xen MiB": 8}
 # The same after rounds that are all alike, where nothing has a reason to grow by as much as one page for each round.
 ALIKE = {**SLACK, "dom0 KiB": 16 * 1024, "grant frames": 0, "maptrack frames": 0, "scratch KiB": 0}

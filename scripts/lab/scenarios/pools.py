@@ -58,12 +58,11 @@ class Ends:
 @contextlib.contextmanager
 def with_options(lab, name, host, back="", front=""):
     """A guest whose two drivers were loaded with these parameters; dom0's is loaded anew after it."""
-    lab.no_standing_guest()
-    # Both are removed, as the one that is loaded first is asked first for a vif.
-    lab.dom0.load()
-    lab.dom0.run(load_command(lab.back, back))
-    lab.dom0.run(load_command(STOCK_BACK))
-    try:
+    with drivers_after(lab):
+        # Both are removed, as the one that is loaded first is asked first for a vif.
+        lab.dom0.load()
+        lab.dom0.run(load_command(lab.back, back))
+        lab.dom0.run(load_command(STOCK_BACK))
         guest = lab.new_guest(name, host)
         guest.wait_link()
         if front:
@@ -71,6 +70,14 @@ def with_options(lab, name, host, back="", front=""):
         yield guest
         guest.destroy()
         lab.guests.remove(guest)
+
+
+@contextlib.contextmanager
+def drivers_after(lab):
+    """Without guests, before and after; dom0's drivers are loaded in their order at last, whatever comes between."""
+    lab.no_standing_guest()
+    try:
+        yield
     finally:
         lab.tidy()
         lab.dom0.load(*lab.back_drivers())
@@ -246,8 +253,7 @@ def pools_save(lab):
 @scenario("pools_lifecycle", kinds=("ours",), seconds=600)
 def pools_lifecycle(lab):
     """Under bulk traffic, drivers are loaded again, a device comes and goes, and the guest is destroyed; nothing stays."""
-    lab.no_standing_guest()
-    with lab.no_leaks():
+    with drivers_after(lab), lab.no_leaks():
         guest = lab.new_guest("cycle", 68)
         guest.wait_link()
         # Before the drivers are loaded again: after that the stock ones, older then, are asked first for a device.
@@ -268,7 +274,6 @@ def pools_lifecycle(lab):
             time.sleep(2)
             guest.destroy()
         lab.guests.remove(guest)
-    lab.dom0.load(*lab.back_drivers())
 
 
 @contextlib.contextmanager
@@ -324,7 +329,11 @@ def wait_for(is_so, seconds, otherwise):
 @scenario("rounds", kinds=("ours",), seconds=7200, by_name_only=True)
 def rounds(lab):
     """100 times connected and disconnected, each time with pools in use: grants, mappings and pages are as many as before."""
-    lab.no_standing_guest()
+    with drivers_after(lab):
+        many_rounds(lab)
+
+
+def many_rounds(lab):
     guest = lab.new_guest("rounds", 69)
     guest.wait_link()
 
@@ -353,7 +362,6 @@ def rounds(lab):
     lab.expect(inside - guest_memory(guest) < 8 * 1024, f"the guest had {inside} KiB and has {guest_memory(guest)}")
     guest.destroy()
     lab.guests.remove(guest)
-    lab.dom0.load(*lab.back_drivers())
 
 
 def guest_memory(guest):
