@@ -21,8 +21,8 @@ pub enum Fault {
     ChunkInUse(ChunkIndex, u32),
     /// It has taken a packet and does not say that it is done with it.
     MissingFinish(PacketId),
-    /// It has made this side owe it more than was agreed: cannot happen while the core's rules
-    /// hold.
+    /// It has made this side owe it more than was agreed: it used an id again before it could see
+    /// the FINISH of the packet that had it.
     Overcommitted(PacketId),
 }
 
