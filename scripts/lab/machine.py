@@ -21,9 +21,10 @@ class LabError(Exception):
     """Something that the lab itself or a scenario expected did not happen."""
 
 
-# rdtscp=off: Xen stops PVH guests otherwise. xsave=off: with two guests on one processor each finds the other's SIMD
-# registers in its own otherwise, so that programs crash and checksums go wrong without any network driver in play.
-CPU = "max,rdtscp=off,xsave=off"
+# rdtscp=off: Xen stops PVH guests otherwise. xsave=off and sha-ni=off: QEMU runs instructions of these sets without looking
+# whether Xen has given the processor's SIMD registers to this guest, so that two guests on one processor find each
+# other's values there: programs crash, checksums go wrong, the kernel's own test of SHA-256 fails as it boots.
+CPU = "max,rdtscp=off,xsave=off,sha-ni=off"
 
 
 @functools.cache
