@@ -12,7 +12,7 @@ help:
 	@echo "make bench      the same for longer, alternating; also as JSON"
 	@echo "make profile    where every instruction of a packet goes (PROFILE=case, ARGS=--list: the cases)"
 	@echo "make shell      the lab with a guest, and you at dom0's prompt"
-	@echo "make check      every test there is"
+	@echo "make check      the tests (FULL=1: the long ones too, half an hour more)"
 	@echo "make scenarios NAMES='…' VIF=ours|stock   only these lab scenarios (none: the list)"
 	@echo "make clean      what was built from this tree"
 
@@ -37,7 +37,7 @@ profile: modules tools
 	@scripts/in-root python3 -B scripts/profile/run.py '$(PROFILE)' $(ARGS)
 
 check:
-	@scripts/check
+	@FULL=$(FULL) scripts/check
 
 scenarios: modules tools
 	@scripts/setup images

@@ -20,10 +20,13 @@ class Lab:
 
     Debian's vif-bridge starts some forty programs for one vif, two seconds of the emulated dom0. With `quick_hotplug`
     the lab's own script, which starts two, takes its place: where a vif is given it, and behind ours.
+
+    Unless it is `full`, scenarios do some of their rounds only: see `rounds`.
     """
 
-    def __init__(self, folder, kind, dom0_options="", dom0_cpus=1, make_machine=Machine, quick_hotplug=False):
+    def __init__(self, folder, kind, dom0_options="", dom0_cpus=1, make_machine=Machine, quick_hotplug=False, full=False):
         self.kind = kind
+        self.full = full
         self.dom0_options = dom0_options
         self.stock_script = LAB_SCRIPT if quick_hotplug else DEBIAN_SCRIPT
         self.script = OUR_SCRIPT if kind == "ours" else self.stock_script
@@ -80,6 +83,10 @@ class Lab:
         if self.standing and self.standing.alive():
             self.standing.destroy()
         self.standing = None
+
+    def rounds(self, full, quick):
+        """How often a scenario does the same, or for how many seconds."""
+        return full if self.full else quick
 
     def no_leaks(self):
         return leaks.NoLeaks(self.dom0)

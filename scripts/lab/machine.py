@@ -79,7 +79,7 @@ class Machine:
             "-append", "console=com1 com1=115200,8n1 dom0_mem=3072M,max:3072M "
                        f"dom0_max_vcpus={self.dom0_cpus} dom0_vcpus_pin noreboot=1 "
                        "loglvl=all guest_loglvl=all conring_size=4M",
-            "-initrd", f"{IMAGES}/vmlinux console=hvc0 loglevel=5 panic=-1 rdinit=/init log_buf_len=4M {dom0_options},{ramdisk}",
+            "-initrd", f"{IMAGES}/vmlinux console=hvc0 loglevel=5 cryptomgr.notests=1 panic=-1 rdinit=/init log_buf_len=4M {dom0_options},{ramdisk}",
         ]
 
     def _connect(self):

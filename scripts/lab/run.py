@@ -1,5 +1,7 @@
 #!/usr/bin/env python3
-"""Runs lab scenarios: run.py [--vif ours|stock] [--list] [--dom0-cpus N] [NAME…]
+"""Runs lab scenarios: run.py [--vif ours|stock] [--full] [--list] [--dom0-cpus N] [NAME…]
+
+Without names and without --full, those that are not long, and of what a scenario repeats some rounds only.
 
 Boots the machine once for all of them that want the same options of dom0. A scenario fails when it raises, when a limit passes, or when any kernel
 printed a line that `logscan` knows as bad. Everything is kept under $CACHE/runs/.
@@ -47,6 +49,7 @@ def main():
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--vif", choices=("ours", "stock"), default="ours" if have_modules() else "stock")
+    parser.add_argument("--full", action="store_true", help="long scenarios too, and all rounds of each")
     parser.add_argument("--list", action="store_true")
     parser.add_argument("--repeat", type=int, default=1, help="run the chosen scenarios so many times")
     parser.add_argument("--dom0-cpus", type=int, default=1, help="processors of dom0, beside the guests' one (default: 1)")
@@ -55,7 +58,9 @@ def arguments():
 
 
 def wanted(entry, options):
-    return entry.name in options.names if options.names else options.vif in entry.kinds and not entry.by_name_only
+    if options.names:
+        return entry.name in options.names
+    return options.vif in entry.kinds and not entry.by_name_only and (options.full or options.list or not entry.long)
 
 
 def run_all(chosen, options, folder, results):
@@ -67,7 +72,8 @@ def run_all(chosen, options, folder, results):
         if lab is None:
             boots += 1
             try:
-                lab = Lab(folder / f"boot{boots}", options.vif, entry.dom0_options, options.dom0_cpus, quick_hotplug=True)
+                lab = Lab(folder / f"boot{boots}", options.vif, entry.dom0_options, options.dom0_cpus, quick_hotplug=True,
+                          full=options.full or bool(options.names))
                 results.note(f"dom0 up after {lab.machine.boot_seconds:.1f} s {entry.dom0_options}".rstrip())
             except LabError as error:
                 results.result(entry.name, str(error))

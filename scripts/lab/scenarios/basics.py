@@ -1,8 +1,8 @@
 """A guest comes up and carries packets."""
 import time
 
-from config import BACK, DEBIAN_SCRIPT
-from hosts import load_command, unload_command, vif
+from config import DEBIAN_SCRIPT
+from hosts import vif
 from scenario import scenario
 
 MTU_OVERHEAD = 28  # IPv4 and ICMP headers
@@ -40,7 +40,7 @@ def hotplug(lab):
         mtu = lab.dom0.store(f"/local/domain/{guest.domain}/device/vif/{device}/mtu")
         lab.expect(mtu == "1500", f"vif-bridge wrote the MTU {mtu}")
         if lab.kind == "ours":
-            lab.dom0.run(f"{unload_command(BACK)} && {load_command(BACK)}")
+            lab.dom0.load(*lab.back_drivers())
             lab.wait_bridged(guest, device)
             guest.wait_link(1)
         guest.detach(device)
@@ -98,11 +98,11 @@ def tcp_udp(lab):
     guest = lab.guest()
     traffic = lab.traffic(guest)
     for client, server, address in traffic.directions():
-        traffic.check(client, server, address, "tcp", "--dir both --seconds 3 --streams 2")
+        traffic.check(client, server, address, "tcp", f"--dir both --seconds {lab.rounds(3, 1)} --streams 2")
         for size in (20, 200, 1472, 9000, 40000):
             traffic.check(client, server, address, "udp", f"--size {size} --count 500 --window 8 --max-loss 1")
         traffic.check(client, server, address, "rr", "--seconds 1")
-        traffic.iperf(client, server, address, 2)
+        traffic.iperf(client, server, address, lab.rounds(2, 1))
 
 
 @scenario("agent")

@@ -86,13 +86,13 @@ def cache_bound(lab):
         until(lab, "each has a chunk", lambda: mapped(lab, both) == [CHUNK, CHUNK])
 
         # The second is idle, the first needs more than it has.
-        seen = keep_to_bound(lab, both, [send(lab, first, SETTLE)], bound)
+        seen = keep_to_bound(lab, both, [send(lab, first, lab.rounds(SETTLE, 14))], bound)
         evicted = [counter(lab.dom0, guest.vif(), "cache_evicted") for guest in both]
         # The idle guest may have its one chunk back afterwards.
         lab.expect(evicted[1] > 0, f"{evicted} chunks were asked back")
         lab.expect(max(pages[0] for pages in seen) == bound, "the first guest never had all")
 
-        keep_to_bound(lab, both, [send(lab, guest, SETTLE) for guest in both], bound)
+        keep_to_bound(lab, both, [send(lab, guest, lab.rounds(SETTLE, 5)) for guest in both], bound)
         for guest in both:
             lab.traffic(guest).check(lab.dom0, guest, guest.address(), "tcp", "--dir both --seconds 2")
             for name in ("cache_late", "cache_lost"):
@@ -100,7 +100,7 @@ def cache_bound(lab):
             lab.expect(counter(lab.dom0, guest.vif(), "cache_hits") > 0, f"no packet of {guest.name} came through the cache")
 
 
-@scenario("cache_none", kinds=("ours",), seconds=200)
+@scenario("cache_none", kinds=("ours",), seconds=200, long=True)
 def cache_none(lab):
     """With a bound of 0 nothing of a guest is mapped, and packets take the other ways."""
     with bounded(lab, 0):
@@ -110,7 +110,7 @@ def cache_none(lab):
         lab.expect(counter(lab.dom0, guest.vif(), "cache_misses") > 0, "no packet was copied by a hypercall")
 
 
-@scenario("cache_pressure", kinds=("ours",), seconds=300)
+@scenario("cache_pressure", kinds=("ours",), seconds=300, long=True)
 def cache_pressure(lab):
     """Memory is short in dom0: idle chunks of guests and of dom0's own pools go, and come again with traffic."""
     with bounded(lab, 16384):
@@ -133,7 +133,7 @@ def cache_pressure(lab):
             lab.expect(counter(lab.dom0, vif, name) == 0, f"{name} is not 0")
 
 
-@scenario("cache_late", kinds=("ours",), seconds=300)
+@scenario("cache_late", kinds=("ours",), seconds=300, long=True)
 def cache_late(lab):
     """A paused guest does not give its chunks back: they are taken away, and it goes on when it wakes."""
     bound = 2 * CHUNK
@@ -154,7 +154,7 @@ def cache_late(lab):
         lab.expect("cannot" not in first.output("dmesg | grep -i 'closing the channel' || true"), "a channel was closed")
 
 
-@scenario("cache_idle", kinds=("ours",), seconds=200)
+@scenario("cache_idle", kinds=("ours",), seconds=200, long=True)
 def cache_idle(lab):
     """Without traffic the pools of both ends shrink to a chunk."""
     with bounded(lab, 16384):

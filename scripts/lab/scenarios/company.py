@@ -4,8 +4,8 @@ from hosts import vif
 from scenario import scenario
 
 
-def both_ways(lab, guest, net=0, seconds=2):
-    traffic = lab.traffic(guest, net)
+def both_ways(lab, guest, net=0):
+    traffic, seconds = lab.traffic(guest, net), lab.rounds(2, 1)
     for client, server, address in traffic.directions():
         traffic.check(client, server, address, "tcp", f"--dir both --seconds {seconds}")
 

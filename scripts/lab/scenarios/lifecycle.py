@@ -5,31 +5,32 @@ import time
 from hosts import load_command, unload_command, vif
 from scenario import scenario
 
-ROUNDS = 20
-KILLS = 10
+# (all, those of a quick check)
+ROUNDS = 20, 4
+KILLS = 10, 2
 
 
 @scenario("reload_front", kinds=("ours",), seconds=600)
 def reload_front(lab):
-    """The guest's driver is removed and loaded again under traffic, 20 times. (The stock one stays in use.)"""
+    """The guest's driver is removed and loaded again under traffic, again and again. (The stock one stays in use.)"""
     guest = lab.new_guest("reload", 21)
     guest.wait_link()
     traffic = lab.traffic(guest)
     with lab.no_leaks(), traffic:
-        for _ in range(ROUNDS):
+        for _ in range(lab.rounds(*ROUNDS)):
             guest.run(f"{unload_command(lab.front)} && {load_command(lab.front)}")
             traffic.recovers()
 
 
 @scenario("reload_back", kinds=("ours",), seconds=600)
 def reload_back(lab):
-    """dom0's driver is removed and loaded again under traffic, 20 times. (The stock frontend does not come back.)"""
+    """dom0's driver is removed and loaded again under traffic, again and again. (The stock frontend does not come back.)"""
     lab.no_standing_guest()
     guest = lab.new_guest("reload", 22)
     guest.wait_link()
     traffic = lab.traffic(guest)
     with lab.no_leaks(), traffic:
-        for _ in range(ROUNDS):
+        for _ in range(lab.rounds(*ROUNDS)):
             lab.dom0.run(f"{unload_command(lab.back)} && {load_command(lab.back)}")
             lab.wait_bridged(guest)
             traffic.recovers()
@@ -39,13 +40,13 @@ def reload_back(lab):
 
 @scenario("attach_detach", seconds=600)
 def attach_detach(lab):
-    """A second device is attached and detached under traffic, 20 times."""
+    """A second device is attached and detached under traffic, again and again."""
     guest = lab.guest()
     traffic = lab.traffic(guest, net=1)
     with lab.no_leaks():
         # It goes on between the rounds, and meets a device that comes or goes at every moment.
         with traffic:
-            for _ in range(ROUNDS):
+            for _ in range(lab.rounds(*ROUNDS)):
                 guest.attach(vif(1, guest.host, lab.script))
                 guest.wait_link(1)
                 time.sleep(0.5)
@@ -57,16 +58,17 @@ def attach_detach(lab):
 
 @scenario("kill", seconds=900)
 def kill(lab):
-    """A guest is destroyed under traffic, 10 times."""
+    """Guests are destroyed under traffic."""
     def victim(number):
         return lab.new_guest(f"victim{number}", 100 + number, create=False).create(ready=False)
 
     lab.no_standing_guest()
+    kills = lab.rounds(*KILLS)
     with lab.no_leaks():
         following = victim(0)
-        for number in range(KILLS):
+        for number in range(kills):
             # dom0 makes the next one while this one boots.
-            guest, following = following, victim(number + 1) if number + 1 < KILLS else None
+            guest, following = following, victim(number + 1) if number + 1 < kills else None
             guest.wait_agent()
             guest.wait_link()
             with lab.traffic(guest):
@@ -75,7 +77,7 @@ def kill(lab):
             lab.guests.remove(guest)
 
 
-@scenario("pause", seconds=240)
+@scenario("pause", seconds=240, long=True)
 def pause(lab):
     """A guest stands still for 15 s under traffic from dom0, and goes on."""
     # From the stack's watchdog the backend learns that the guest takes nothing, and switches the carrier off.
@@ -98,7 +100,7 @@ def save_restore(lab):
     guest.wait_link()
     before = lab.traffic(guest)
     before.check(lab.dom0, guest, before.there, "tcp", "--dir both --seconds 1")
-    for _ in range(2):
+    for _ in range(lab.rounds(2, 1)):
         lab.dom0.run(f"xl save {guest.name} /run/saved.img", 120)
         lab.dom0.run("xl restore /run/saved.img", 120)
         guest.domain = int(lab.dom0.output(f"xl domid {guest.name}"))

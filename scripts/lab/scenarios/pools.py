@@ -150,7 +150,7 @@ def pools_steady(lab):
     raise LabError(f"while packets went, there moved {moved}")
 
 
-@scenario("pools_grow", kinds=("ours",), seconds=400)
+@scenario("pools_grow", kinds=("ours",), seconds=400, long=True)
 def pools_grow(lab):
     """Pools grow with their load up to pool_pages and no further, and shrink to one chunk when little is left of it."""
     limit = 2 * CHUNK
@@ -180,7 +180,7 @@ def pools_grow(lab):
         bulk(lab, guest, 1)
 
 
-@scenario("pools_off", kinds=("ours",), seconds=500)
+@scenario("pools_off", kinds=("ours",), seconds=500, long=True)
 def pools_off(lab):
     """With pool_pages=0 at either end or both, packets are granted instead, and all is as before."""
     for number, (back, front) in enumerate(((0, 512), (512, 0), (0, 0))):
@@ -200,7 +200,7 @@ def pools_off(lab):
                 lab.expect(pages[end] or ends.value(end, "pool_pages") == 0, f"{pages}: the {end} has a pool")
 
 
-@scenario("pools_staged_max", kinds=("ours",), seconds=300)
+@scenario("pools_staged_max", kinds=("ours",), seconds=300, long=True)
 def pools_staged_max(lab):
     """Packets up to staged_max are staged and longer ones granted, at both ends."""
     with with_options(lab, "most", 66, "staged_max=700", "staged_max=700") as guest:
@@ -227,7 +227,7 @@ def pools_bounds(lab):
         lab.dom0.load(*lab.back_drivers())
 
 
-@scenario("pools_save", kinds=("ours",), seconds=400)
+@scenario("pools_save", kinds=("ours",), seconds=400, long=True)
 def pools_save(lab):
     """A guest that has dom0's pages mapped is saved under traffic and restored, twice, and the pools are there again."""
     # Where saving takes its time, the backend learns that the guest takes nothing.
@@ -250,7 +250,7 @@ def pools_save(lab):
         bulk(lab, guest, 1)
 
 
-@scenario("pools_lifecycle", kinds=("ours",), seconds=600)
+@scenario("pools_lifecycle", kinds=("ours",), seconds=600, long=True)
 def pools_lifecycle(lab):
     """Under bulk traffic, drivers are loaded again, a device comes and goes, and the guest is destroyed; nothing stays."""
     with drivers_after(lab), lab.no_leaks():
@@ -287,7 +287,7 @@ def bulk_load(lab, guest, net=0):
         yield
 
 
-@scenario("pools_kept", kinds=("ours",), seconds=300)
+@scenario("pools_kept", kinds=("ours",), seconds=300, long=True)
 def pools_kept(lab):
     """What a hostile guest keeps mapped of dom0's pool is in quarantine while it lives, and freed when it is gone."""
     lab.no_standing_guest()
