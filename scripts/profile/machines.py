@@ -10,7 +10,7 @@ import lab
 import probes
 import symbols
 from classes import Space
-from config import CACHE, FRONT, IMAGES, INSIDE, RELEASE, REPO, STOCK_FRONT
+from config import CACHE, FRONT, IMAGES, INSIDE, OUR_SCRIPT, RELEASE, REPO, STOCK_FRONT
 from counter import Counter
 from machine import CPU, LabError, Machine
 from source import NEXT_SLOT, World
@@ -205,7 +205,13 @@ class Xen(Profiled):
         # udev renames the cards when it has seen them.
         self.cards_host.run("modprobe igb; udevadm settle -t 20")
         self.cards = [self.card(DOM0_CARD), self.card(DOM0_TCP_CARD)]
+        ours = [net for net, script in self.vifs.items() if script == OUR_SCRIPT]
+        # As on a host, where the card is in the bridge before the guest comes.
+        for net in ours:
+            self.cards_host.run(f"ip link set {self.cards[0]} master br{net} up")
         self.subject = self._guest("g1", HOST)
+        if ours and "forwarding: on" not in self.cards_host.output(f"ethtool -k {self.cards[0]} | grep udp-gro"):
+            raise LabError(f"{OUR_SCRIPT} left the card's rx-udp-gro-forwarding as it was")
         self._read_symbols()
         self.quiet()
 
