@@ -3,9 +3,10 @@ import dataclasses
 import time
 
 import counts
+import drops
 import snapshot
 from machine import LabError
-from workloads import KINDS, TCP_KINDS
+from workloads import KINDS, TCP_KINDS, Lost
 
 # Seconds for packets and interrupts to come to rest.
 SETTLE = 0.3
@@ -78,16 +79,17 @@ def interval(machine, during):
 def background(machine):
     """What the machine does without traffic: the quietest of some times, since booting goes on for a while."""
     time.sleep(SETTLE)
-    samples = [interval(machine, lambda: time.sleep(BACKGROUND)) for _ in range(3)]
+    samples = [interval(machine, lambda: time.sleep(BACKGROUND)) for _ in range(2)]
     return min(samples, key=lambda sample: sample.instructions() / sample.seconds)
 
 
-def run_once(machine, load, idle):
+def run_once(machine, load, idle, watch):
     """One repetition of a workload."""
-    interrupts = machine.interrupts()
-    work = KINDS[load.kind](machine, load)
-    next(work)
-    time.sleep(SETTLE)
+    with watch("programs started"):
+        interrupts = machine.interrupts()
+        work = KINDS[load.kind](machine, load)
+        next(work)
+        time.sleep(SETTLE)
 
     def during():
         next(work)
@@ -95,11 +97,13 @@ def run_once(machine, load, idle):
 
     if machine.counter.cache:
         machine.counter.model_caches(True)
-    gross = interval(machine, during)
+    with watch("measured"):
+        gross = interval(machine, during)
     if machine.counter.cache:
         machine.counter.model_caches(False)
-    outcome = end(work)
-    interrupts = machine.interrupts() - interrupts
+    with watch("programs ended"):
+        outcome = end(work)
+        interrupts = machine.interrupts() - interrupts
     net = gross.minus(idle)
     rest = idle / (idle.seconds / gross.seconds)
     return Run(net / outcome.units, rest / outcome.units, outcome.units, outcome.payload, gross.seconds, interrupts)
@@ -122,17 +126,20 @@ def end(work):
     raise AssertionError("a workload yields twice")
 
 
-def measure(machine, case, repetitions, idle, progress):
+def measure(machine, case, repetitions, idle, watch, progress):
     """All repetitions of a case; a loss or any other fault ends it and is kept as its problem."""
     result = Result(case, [])
     try:
-        tcp = case.workload.kind in TCP_KINDS
-        machine.use(case.configuration, tcp)
-        machine.throttle(int(tcp), case.workload.eitr)
-        result.drivers = machine.drivers()
-        warm_up(machine, case.workload)
+        with watch("machine made ready"):
+            tcp = case.workload.kind in TCP_KINDS
+            machine.use(case.configuration, tcp)
+            machine.throttle(int(tcp), case.workload.eitr)
+            result.drivers = machine.drivers()
+            dropped = drops.counters(machine)
+        with watch("warmed up"):
+            warm_up(machine, case.workload)
         for number in range(repetitions):
-            run = run_once(machine, case.workload, idle)
+            run = run_once(machine, case.workload, idle, watch)
             result.runs.append(run)
             progress(f"{case.name}: {number + 1} of {repetitions}, {run.net.instructions():.0f} instructions "
                      f"a {case.workload.unit}")
@@ -140,6 +147,8 @@ def measure(machine, case, repetitions, idle, progress):
         if machine.machine.qemu.poll() is not None:
             raise LabError(f"QEMU ended during {case.name}") from error
         result.problem = str(error).split("\n--- last lines")[0]
+        if isinstance(error, Lost):
+            result.problem += f" ({drops.since(dropped, drops.counters(machine))})"
         clean(machine)
         progress(f"{case.name}: FAILED: {result.problem}")
     return result

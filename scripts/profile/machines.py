@@ -10,7 +10,7 @@ import lab
 import probes
 import symbols
 from classes import Space
-from config import CACHE, FRONT, IMAGES, INSIDE, OUR_SCRIPT, RELEASE, REPO, STOCK_FRONT
+from config import CACHE, DEBIAN_SCRIPT, FRONT, IMAGES, INSIDE, OUR_SCRIPT, RELEASE, REPO, STOCK_FRONT
 from counter import Counter
 from machine import CPU, LabError, Machine
 from source import NEXT_SLOT, World
@@ -25,6 +25,8 @@ KERNEL_SYMBOLS = "/run/kallsyms.gz"
 LANDMARK = "_copy_to_iter"
 # What Xen hides from a PV guest of the lab's processor: AVX goes with XSAVE, and page tables have four levels.
 NATIVE_CPU = f"{CPU},avx=off,avx2=off,la57=off"
+# The emulated processor's clock looks unsteady to Linux, which would change to a dearer one in the middle of a run.
+STEADY_CLOCK = "tsc=nowatchdog"
 
 
 def tcp_options(mac):
@@ -45,7 +47,8 @@ def core_symbols(host):
     """The kernel's own symbols: the same in all machines, as none of them moves the kernel. Kept from run to run."""
     kept = CACHE / "profile" / f"kernel-symbols-{RELEASE}.gz"
     if not kept.exists():
-        host.run(f"awk '$4 == \"\" && $2 ~ /[tTwW]/' /proc/kallsyms | gzip -9 >{KERNEL_SYMBOLS}", 120)
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        host.run(f"awk '$4 == \"\" && $2 ~ /[tTwW]/' /proc/kallsyms | gzip >{KERNEL_SYMBOLS}", 120)
         # Megabytes over a serial line, which is slow where the plugin counts each instruction.
         data = host.machine.ask("get", 400, path=KERNEL_SYMBOLS)["data"]
         kept.with_suffix(".new").write_bytes(base64.b64decode(data))
@@ -60,9 +63,15 @@ def core_symbols(host):
 
 def module_symbols(host, module=""):
     """Those of the modules that a domain has loaded, or of one of them."""
-    which = f'$4 == "[{module}]"' if module else '$4 != ""'
-    text = host.run(f"awk '{which} && $2 ~ /[tTwW]/ {{print $1, $2, $3, $4}}' /proc/kallsyms", 120).out
-    return symbols.kallsyms(text)
+    # Packed, since the way is a serial line.
+    text = host.output(f"grep -F '[{module and module + ']'}' /proc/kallsyms | awk '$2 ~ /[tTwW]/ {{print $1, $2, $3, $4}}' "
+                       "| gzip | base64", 120)
+    return symbols.kallsyms(gzip.decompress(base64.b64decode(text)).decode())
+
+
+def module_places(host):
+    """Names and addresses of the modules that a domain has loaded."""
+    return host.output("awk '{print $1, $6}' /proc/modules | sort")
 
 
 class NativeQemu(Machine):
@@ -87,7 +96,7 @@ class NativeQemu(Machine):
             "-chardev", f"socket,id=agent,path={self.folder}/agent.sock", "-serial", "chardev:agent",
             "-kernel", str(IMAGES / "vmlinuz"), "-initrd", str(ramdisk),
             # Without relocation the kernel's symbols are where a PV guest has them.
-            "-append", "console=ttyS0 loglevel=5 panic=-1 rdinit=/init nokaslr",
+            "-append", f"console=ttyS0 loglevel=5 panic=-1 rdinit=/init nokaslr {STEADY_CLOCK}",
         ]
 
 
@@ -193,12 +202,14 @@ class Xen(Profiled):
         super().__init__(folder, cache)
         options = [*self.counter.qemu_options(), *self.world.qemu_options(DOM0_CARD), *tcp_options(DOM0_TCP_CARD)]
         # Configurations of one boot agree in their options.
-        self.lab = lab.Lab(folder, "ours", configurations[0].dom0_options,
-                           make_machine=functools.partial(Machine, qemu_options=options))
+        self.lab = lab.Lab(folder, "ours", f"{configurations[0].dom0_options} {STEADY_CLOCK}",
+                           make_machine=functools.partial(Machine, qemu_options=options), quick_hotplug=True)
         self.machine = self.lab.machine
         self.cards_host = self.lab.dom0
-        self.vifs = {configuration.net: configuration.script for configuration in configurations}
-        self.guest_options = configurations[0].guest_options
+        # In place of Debian's script the lab's own, which starts few programs.
+        self.vifs = {configuration.net: self.lab.stock_script if configuration.script == DEBIAN_SCRIPT
+                     else configuration.script for configuration in configurations}
+        self.guest_options = f"{configurations[0].guest_options} {STEADY_CLOCK}"
         self.net = None
 
     def set_up(self):
@@ -218,7 +229,7 @@ class Xen(Profiled):
     def add_peer(self):
         """A second guest, on the first one's CPU, for traffic from guest to guest."""
         self.peer = self._guest("g2", SECOND_HOST)
-        if module_symbols(self.peer).symbols != self.modules.symbols:
+        if module_places(self.peer) != module_places(self.subject):
             raise LabError("the guests have their modules at different addresses: CPU 1 cannot be told by symbols")
         self.quiet()
         # The new guest has to learn its routes.
@@ -235,8 +246,8 @@ class Xen(Profiled):
         xen = xen_symbols()
         core = core_symbols(self.cards_host)
         dom0 = core + module_symbols(self.cards_host)
-        self.modules = module_symbols(self.subject)
-        self.spaces = self.first_spaces = {0: Space(0, dom0, xen), 1: Space(1, core + self.modules, xen)}
+        guest = core + module_symbols(self.subject)
+        self.spaces = self.first_spaces = {0: Space(0, dom0, xen), 1: Space(1, guest, xen)}
         # A function of the kernel counts once for both domains: the plugin tells the CPUs apart.
         lines = [*probes.requests(probes.XEN, xen), *probes.requests(probes.KERNEL, core)]
         self.counter.probe(lines)

@@ -25,12 +25,14 @@ import experiment  # noqa: E402
 import machines  # noqa: E402
 import measure  # noqa: E402
 import snapshot  # noqa: E402
+import stopwatch  # noqa: E402
 import tables  # noqa: E402
 from config import CACHE  # noqa: E402
-from machine import LabError  # noqa: E402
+from machine import LabError, take_turn  # noqa: E402
 
 KEPT = 10
 START = time.monotonic()
+WATCH = stopwatch.Stopwatch()
 
 
 def main():
@@ -47,6 +49,8 @@ def main():
     folder = pathlib.Path(options.folder) if options.folder else new_folder()
     folder.mkdir(parents=True, exist_ok=True)
     progress(f"{len(chosen)} cases, {options.repeat} repetitions each; everything is kept in {folder}")
+    with WATCH("waited for another lab"):
+        take_turn()
     results = run_all(chosen, options, folder)
     write(folder, results, units, options)
     print(f"\n{(folder / 'profile.txt').read_text()}\nwritten: {folder}")
@@ -56,6 +60,7 @@ def main():
     if options.document and not failed:
         document.take(folder)
         progress(f"the figures of the documentation are these now: {document.TARGET}")
+    progress(f"time: {WATCH.line()}")
     progress(f"{len(results)} cases, failed: {', '.join(failed) or 'none'}")
     sys.exit(1 if failed else 0)
 
@@ -101,7 +106,8 @@ def run_all(chosen, options, folder):
         progress(f"booting {', '.join(each.name for each in configurations)}")
         machine = None
         try:
-            machine = machines.boot(configurations, place, options.cache)
+            with WATCH("booted"):
+                machine = machines.boot(configurations, place, options.cache)
             progress(f"up after {machine.machine.boot_seconds:.0f} s")
             run_machine(machine, configurations, group, options, results)
         except Exception as error:
@@ -112,7 +118,8 @@ def run_all(chosen, options, folder):
             results += [experiment.Result(case, [], problem.splitlines()[0]) for case in group if case not in done]
         finally:
             if machine:
-                finish(machine)
+                with WATCH("switched off"):
+                    finish(machine)
     return sorted(results, key=lambda result: chosen.index(result.case))
 
 
@@ -130,17 +137,23 @@ def run_machine(machine, configurations, group, options, results):
         cases_now = [case for case in group if case.workload.kind.endswith("_guests") == two]
         if cases_now and two:
             progress("starting a second guest")
-            machine.add_peer()
+            with WATCH("booted"):
+                machine.add_peer()
+        # What is idle differs by the vif in use and by the number of guests.
+        idle = {}
         for configuration in configurations:
             own = [case for case in cases_now if case.configuration is configuration]
             if not own:
                 continue
-            machine.use(configuration)
-            idle = experiment.background(machine)
-            rate = idle.instructions() / idle.seconds / 1e6
-            progress(f"{configuration.name}: background is {rate:.2f} million instructions a second")
+            if configuration.net not in idle:
+                with WATCH("background"):
+                    machine.use(configuration)
+                    idle[configuration.net] = background = experiment.background(machine)
+                rate = background.instructions() / background.seconds / 1e6
+                progress(f"{configuration.name}: background is {rate:.2f} million instructions a second")
             for case in own:
-                results.append(experiment.measure(machine, case, options.repeat, idle, progress))
+                results.append(experiment.measure(machine, case, options.repeat, idle[configuration.net], WATCH,
+                                                  progress))
 
 
 def write(folder, results, units, options):
@@ -151,7 +164,8 @@ def write(folder, results, units, options):
              *(f"{key}: {value}" for key, value in ground.items())]
     (folder / "profile.txt").write_text("\n".join([*notes, "", text, "", tables.cost_sources(units), ""]))
     (folder / "profile.json").write_text(json.dumps({
-        "ground": ground, "repetitions": options.repeat, "seconds": time.monotonic() - START, "unit costs": units,
+        "ground": ground, "repetitions": options.repeat, "seconds": time.monotonic() - START,
+        "seconds by activity": WATCH.seconds, "unit costs": units,
         "cases": {result.case.name: {**result.as_json(), **modelled(result, units)} for result in results},
     }, indent=1))
     drawn = charts.draw(folder, results, units)

@@ -1,0 +1,34 @@
+"""Where packets are dropped: the counters of every place on their way that may, read before a load and after a loss."""
+# Words and a number a line: the devices', the backlog's, the queues' and the sockets' own counts.
+COUNTERS = r"""
+cd /sys/class/net
+for d in *; do
+    for s in rx_dropped tx_dropped rx_missed_errors rx_fifo_errors rx_errors tx_errors; do
+        read -r n <$d/statistics/$s && echo "$d $s: $n"
+    done
+done
+while read -r all dropped rest; do echo "backlog of the processor: $((0x$dropped))"; done </proc/net/softnet_stat
+awk '/^Udp:/ && $6 ~ /^[0-9]/ {print "UDP, no room at the socket: " $6}' /proc/net/snmp
+tc -s qdisc 2>/dev/null | awk '/^qdisc/ {d = $5} /dropped/ {sub(/.*dropped /, ""); print "queue before " d ": " $1 + 0}'
+true
+"""
+
+
+def counters(machine):
+    """All counts of all domains, by (host, words)."""
+    found = {}
+    for host in dict.fromkeys((machine.cards_host, machine.subject, machine.peer)):
+        if host is None:
+            continue
+        for line in host.output(COUNTERS).splitlines():
+            words, _, number = line.rpartition(": ")
+            # Queues of one device are one.
+            found[host.name, words] = found.get((host.name, words), 0) + int(number)
+    return found
+
+
+def since(before, after):
+    """What was dropped meanwhile, in words."""
+    grown = [f"{host}, {words}: {number - before.get((host, words), 0)}" for (host, words), number in after.items()
+             if number > before.get((host, words), 0)]
+    return "; ".join(grown) or "no counter of drops has grown"
