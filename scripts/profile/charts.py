@@ -7,6 +7,7 @@ import matplotlib.pyplot as plt  # noqa: E402  (the backend is chosen before)
 import classes  # noqa: E402
 import costs  # noqa: E402
 import tables  # noqa: E402
+import throttle  # noqa: E402
 
 COLOURS = {
     "usercopy": "#4c72b0", "kern": "#55a868", "xen1": "#c44e52", "grantcopy": "#8172b2", "kern0": "#ccb974",
@@ -93,6 +94,37 @@ def talk(path, results, forms):
     plt.close(figure)
 
 
+def throttled(path, results):
+    """Card and channel at 6 and at 64 packets: the cost, and below it how many events reach the guest."""
+    groups = throttle.found(results)
+    if not groups:
+        return False
+    figure, every = plt.subplots(2, len(groups), figsize=(1.6 + 4.4 * len(groups), 6.4), sharey="row", squeeze=False,
+                                 height_ratios=(3, 2), layout="constrained")
+    for number, (load, native, bars) in enumerate(groups):
+        above, below = every[0][number], every[1][number]
+        names = [throttle.BARS[each.case.configuration.name] for each in bars]
+        base = sum(instructions(native)[kind] for kind in classes.TALK) / 100
+        columns = [{kind: count / base for kind, count in instructions(each).items()} for each in bars]
+        stack(above, names, columns, classes.TALK, legend=number == len(groups) - 1)
+        above.axhline(100, color="black", linewidth=0.8, linestyle="--")
+        above.set_title(f"the card: {load.burst} packets an interrupt", fontsize=10)
+        sent = [throttle.events(each.typical) for each in bars]
+        below.bar(range(len(bars)), sent, 0.6, color=COLOURS["total"])
+        for place, value in enumerate(sent):
+            below.annotate(f"{value:.3f}", (place, value), ha="center", va="bottom", fontsize=8)
+        below.set_xticks(range(len(bars)), names, fontsize=7)
+        below.set_xlabel("the channel: packets an event", fontsize=8)
+        below.margins(y=0.12)
+    every[0][0].set_ylabel("instructions, native Linux = 100")
+    every[1][0].set_ylabel("events to the guest\nper packet")
+    for axes in every.flat:
+        axes.spines[["top", "right"]].set_visible(False)
+    figure.savefig(path, bbox_inches="tight", **PLAIN)
+    plt.close(figure)
+    return True
+
+
 def relative_bars(loads, values_of):
     """Names and columns of the six classes, native Linux = 100, of those (workload, results) that have native Linux."""
     names, columns = [], []
@@ -131,6 +163,8 @@ def draw(folder, results, units):
     forms = ("", instructions, "instructions"), ("-modelled", modelled(units), "modelled cycles")
     paths = [folder / "talk.svg"]
     talk(paths[0], results, [form[1:] for form in forms])
+    if throttled(folder / "throttling.svg", results):
+        paths.append(folder / "throttling.svg")
     for suffix, values_of, what in forms:
         for load, group in tables.by_workload(results).items():
             if good := [result for result in group if result.runs]:

@@ -1,4 +1,5 @@
 """The plugin inside QEMU: its options, its control socket, and the snapshots that it writes."""
+import contextlib
 import itertools
 import socket
 
@@ -46,8 +47,14 @@ class Counter:
         if lines:
             self.ask("probe " + ";".join(lines))
 
-    def model_caches(self, on):
-        self.ask(f"cache {'on' if on else 'off'}")
+    @contextlib.contextmanager
+    def modelled_caches(self):
+        """Has the plugin model caches, which are empty at first."""
+        self.ask("cache on")
+        try:
+            yield
+        finally:
+            self.ask("cache off")
 
     def remove_output(self):
         """The counters are hundreds of megabytes; the results hold what matters of them."""

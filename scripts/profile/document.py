@@ -13,12 +13,14 @@ sys.path.append(str(pathlib.Path(__file__).resolve().parents[1] / "lab"))
 import classes  # noqa: E402  (the lab's modules are found by the line above)
 import costs  # noqa: E402
 import tables  # noqa: E402
+import throttle  # noqa: E402
 from config import REPO  # noqa: E402
 
 TARGET = REPO / "Documentation" / "performance"
 FIGURES = "figures.md"
 # The charts that the documentation shows; every other is in the run's own folder.
-CHARTS = ("talk", "receive-relative", "receive-relative-modelled", "rate-in-64", "rate-out-64", "tcp-in", "tcp-out")
+CHARTS = ("talk", "throttling", "receive-relative", "receive-relative-modelled", "rate-in-64", "rate-out-64", "tcp-in",
+          "tcp-out")
 # Of the events, those that have a row.
 EVENTS = [
     "hypercalls", "event channel sends", "upcalls", "entries into the PV kernel", "grant operations: copy",
@@ -46,6 +48,9 @@ def figures(results, units, ground, repetitions, charts):
     lines += ["", *overview(groups)]
     if "talk.svg" in drawn:
         lines += ["", "![The talk's figure, and the same load here](talk.svg)"]
+    if "throttling.svg" in drawn:
+        lines += ["", "## Throttling: 6 and 64 packets an interrupt, and an event", "", *throttling(results), "",
+                  "![Card and channel at 6 and at 64 packets](throttling.svg)"]
     for load, group in groups.items():
         lines += ["", f"## {load.name}: {load.title}", "", *section(group, units)]
         if f"{load.name}.svg" in drawn:
@@ -66,6 +71,19 @@ def overview(groups):
                  for name in names]
         lines.append(table_row([load.name, *cells]))
     return lines
+
+
+def throttling(results):
+    """The table of the talk's experiment: a column for each setting of the channel, the card's one after the other."""
+    lines = []
+    for load, native, bars in throttle.found(results):
+        lines += table_head([f"the card at {load.burst}", *(each.case.configuration.name for each in bars)])
+        columns = [throttle.values(native, each) for each in bars]
+        for words, form in throttle.FORMS.items():
+            cells = ("" if column[words] is None else form.format(column[words]) for column in columns)
+            lines.append(table_row([words, *cells]))
+        lines.append("")
+    return lines[:-1]
 
 
 def section(group, units):
@@ -90,9 +108,9 @@ def section(group, units):
     row("memory accesses", [run.net.accesses() for run in runs])
     row("packets per interrupt of the card", [tables.per_interrupt(run) for run in runs], "{:.1f}")
     for name in EVENTS:
-        values = [run.net.event(name) for run in runs]
-        if max(values) > 0.0005:
-            row(name, values, "{:.3f}")
+        for words, values in tables.event_values(runs, name):
+            if max(values) > 0.0005:
+                row(words, values, "{:.3f}")
     for words, values in tables.miss_values(runs):
         row(words, values, "{:.1f}")
     return lines

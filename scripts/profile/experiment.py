@@ -1,4 +1,5 @@
 """One case, measured: background, repetitions, the median of them, and what it was divided by."""
+import contextlib
 import dataclasses
 import time
 
@@ -95,12 +96,11 @@ def run_once(machine, load, idle, watch):
         next(work)
         time.sleep(SETTLE)
 
-    if machine.counter.cache:
-        machine.counter.model_caches(True)
-    with watch("measured"):
+    with contextlib.ExitStack() as stack:
+        if load.cache:
+            stack.enter_context(machine.counter.modelled_caches())
+        stack.enter_context(watch("measured"))
         gross = interval(machine, during)
-    if machine.counter.cache:
-        machine.counter.model_caches(False)
     with watch("programs ended"):
         outcome = end(work)
         interrupts = machine.interrupts() - interrupts

@@ -64,8 +64,9 @@ def core_symbols(host):
 def module_symbols(host, module=""):
     """Those of the modules that a domain has loaded, or of one of them."""
     # Packed, since the way is a serial line.
-    text = host.output(f"grep -F '[{module and module + ']'}' /proc/kallsyms | awk '$2 ~ /[tTwW]/ {{print $1, $2, $3, $4}}' "
-                       "| gzip | base64", 120)
+    which = f"[{module}]" if module else "["
+    text = host.output(f"grep -F '{which}' /proc/kallsyms | awk '$2 ~ /[tTwW]/ {{print $1, $2, $3, $4}}' | gzip "
+                       "| base64", 120)
     return symbols.kallsyms(gzip.decompress(base64.b64decode(text)).decode())
 
 

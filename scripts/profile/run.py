@@ -41,7 +41,7 @@ def main():
         chosen = cases.choose(" ".join(options.patterns))
     except ValueError as error:
         sys.exit(f"profile: {error}")
-    chosen = [dataclasses.replace(case, workload=changed(case.workload, options.set)) for case in chosen]
+    chosen = [dataclasses.replace(case, workload=changed(case.workload, options)) for case in chosen]
     if options.list:
         print("\n".join(f"{case.name:28} {case.configuration.title}: {case.workload.title}" for case in chosen))
         return
@@ -83,9 +83,11 @@ def arguments():
     return parser.parse_args()
 
 
-def changed(workload, settings):
+def changed(workload, options):
     """The workload with other parameters."""
-    for setting in settings:
+    if options.cache:
+        workload = dataclasses.replace(workload, cache=True)
+    for setting in options.set:
         name, _, value = setting.partition("=")
         if name not in ("burst", "rate", "eitr", "size", "count") or not value.isdigit():
             sys.exit(f"profile: --set {setting}: not a number for burst, rate, eitr, size or count")
@@ -107,7 +109,7 @@ def run_all(chosen, options, folder):
         machine = None
         try:
             with WATCH("booted"):
-                machine = machines.boot(configurations, place, options.cache)
+                machine = machines.boot(configurations, place, any(case.workload.cache for case in group))
             progress(f"up after {machine.machine.boot_seconds:.0f} s")
             run_machine(machine, configurations, group, options, results)
         except Exception as error:

@@ -96,7 +96,16 @@ def event_rows(runs):
     names = [name for name in EVENT_ROWS if name in seen]
     for prefix in EVENT_PREFIXES:
         names += sorted(name for name in seen if name.startswith(prefix))
-    return [row(name, [run.net.event(name) for run in runs], "{:.3f}") for name in names]
+    return [row(words, values, "{:.3f}") for name in names for words, values in event_values(runs, name)]
+
+
+def event_values(runs, name):
+    """How often an event was, as (words, values); of those that go from one domain to the other, also who sent them."""
+    found = [(name, [run.net.event(name) for run in runs])]
+    if name == "event channel sends":
+        found += [(f"{name}, by {words}", [run.net.event(name, domain) for run in runs])
+                  for domain, words in ((0, "the driver domain"), (1, "the guest"))]
+    return found
 
 
 def cost_rows(runs, units):
