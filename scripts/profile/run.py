@@ -161,7 +161,7 @@ def run_machine(machine, configurations, group, options, results):
 def write(folder, results, units, options):
     """All that a later reader needs, under one folder."""
     text = tables.table(results, units, options.top)
-    ground = measure.ground()
+    ground = {"date": time.strftime("%Y-%m-%d"), **measure.ground()}
     notes = ["Counts of instructions under software emulation, background subtracted; cycles and caches are models.",
              *(f"{key}: {value}" for key, value in ground.items())]
     (folder / "profile.txt").write_text("\n".join([*notes, "", text, "", tables.cost_sources(units), ""]))

@@ -117,6 +117,12 @@ def cost_rows(runs, units):
               if any(part[name] for part in parts))]
 
 
+def modelled_cycles(run, units, kinds=classes.ALL):
+    """The modelled cycles of a run in some classes."""
+    cycles = costs.by_class(run.net, run.interrupts / run.units, units)
+    return sum(cycles[kind] for kind in kinds)
+
+
 def miss_rows(runs):
     return [row(words, values, "{:.1f}") for words, values in miss_values(runs)]
 

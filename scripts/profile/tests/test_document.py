@@ -53,6 +53,8 @@ class Figures(unittest.TestCase):
             self.assertIn("| event channel sends, by the driver domain | 0.125 | 0.375 |", page)
             self.assertIn("| the card at 6 | stock | ours-frames-6 |", page)
             self.assertIn("| packets per event to the guest | 2.7 | 4.0 |", page)
+            self.assertIn("| in-48k-b6, instructions | +190 |", page)
+            self.assertIn("| `stock` | Xen, netback and netfront |", page)
             self.assertIn("FAILED: ours/rr", page)
             self.assertIn("| in-48k-b6 | 1050 (1.9%) | 3050 (2.0%) |  |", page)
             self.assertEqual({path.name for path in target.iterdir()},
