@@ -150,7 +150,7 @@ module! {
         },
         staged_max: u16 {
             default: 65535,
-            description: "Longest packet towards the guest that travels in the pool, in bytes (0: none)",
+            description: "Longest packet towards the guest that travels in the pool, in bytes (0: none, and no pool)",
         },
     },
 }

@@ -47,7 +47,7 @@ pub(crate) fn thresholds() -> Result<Thresholds> {
 
 /// How large the pool of a vif may become.
 pub(crate) fn pool() -> Result<ChunkCount> {
-    knobs::pool_chunks(module_parameters::pool_pages.value()).map_err(invalid)
+    knobs::pool_chunks(module_parameters::pool_pages.value(), &thresholds()?).map_err(invalid)
 }
 
 /// How much of all guests' pools may be mapped.

@@ -82,16 +82,20 @@ pub fn thresholds(inline_max: u16, staged_max: u16) -> Result<Thresholds, OutOfB
     })
 }
 
-/// Takes `pool_pages`, the most pages of a pool.
+/// Takes `pool_pages`, the most pages of a pool: of none at all where `thresholds` stage no packet.
 ///
 /// # Errors
 ///
 /// Returns [`OutOfBounds`] above [`MAX_SLOTS`].
-pub fn pool_chunks(pool_pages: u16) -> Result<ChunkCount, OutOfBounds> {
-    ChunkCount::for_pages(pool_pages).ok_or(OutOfBounds {
+pub fn pool_chunks(pool_pages: u16, thresholds: &Thresholds) -> Result<ChunkCount, OutOfBounds> {
+    let chunks = ChunkCount::for_pages(pool_pages).ok_or(OutOfBounds {
         name: "pool_pages",
         value: pool_pages,
         most: MAX_SLOTS,
+    })?;
+    Ok(match thresholds.stage_any() {
+        true => chunks,
+        false => ChunkCount::ZERO,
     })
 }
 
@@ -113,9 +117,25 @@ mod tests {
 
     #[test]
     fn pool_pages_has_a_bound() {
-        assert_eq!(pool_chunks(1024), Ok(ChunkCount::MAX));
-        let error = pool_chunks(1025).map_err(|error| error.to_string());
+        let thresholds = Thresholds::default();
+        assert_eq!(pool_chunks(1024, &thresholds), Ok(ChunkCount::MAX));
+        let error = pool_chunks(1025, &thresholds).map_err(|error| error.to_string());
         assert_eq!(error, Err("pool_pages is 1025: at most 1024".into()));
+    }
+
+    #[test]
+    fn no_pool_without_packets_for_it() -> Result<(), OutOfBounds> {
+        for (inline_max, staged_max) in [(256, 0), (0, 0), (0, 13), (256, 256), (2048, 700)] {
+            let thresholds = thresholds(inline_max, staged_max)?;
+            assert_eq!(pool_chunks(512, &thresholds), Ok(ChunkCount::ZERO));
+            // A wrong value is wrong all the same.
+            assert!(pool_chunks(1025, &thresholds).is_err());
+        }
+        for (inline_max, staged_max) in [(0, 14), (256, 257), (2048, u16::MAX)] {
+            let thresholds = thresholds(inline_max, staged_max)?;
+            assert_eq!(pool_chunks(1024, &thresholds), Ok(ChunkCount::MAX));
+        }
+        Ok(())
     }
 
     #[test]

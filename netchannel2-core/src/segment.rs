@@ -58,6 +58,15 @@ pub struct Thresholds {
     pub staged_max: StagedLength,
 }
 
+impl Thresholds {
+    /// Says whether there is a packet so long that [`choose`] prefers a pool for it to a grant.
+    pub const fn stage_any(&self) -> bool {
+        let staged_max = self.staged_max.get();
+        // CAST: Wider.
+        staged_max > self.inline_max.get() && staged_max as u32 >= PacketLength::MIN
+    }
+}
+
 impl Default for Thresholds {
     /// Up to 256 bytes, copying twice costs less than a grant, a copy hypercall and a FINISH.
     fn default() -> Self {
@@ -141,6 +150,24 @@ mod tests {
         }
         assert_eq!(way(1514, Ways::INLINE), Some(Way::Inline));
         assert_eq!(way(2049, Ways::INLINE), Some(Way::Granted));
+    }
+
+    #[test]
+    fn a_pool_is_for_packets_that_are_staged() {
+        let granted = Ways::WITHOUT_POOL | Ways::STAGED;
+        for inline_max in [0, 13, 14, 256, 2048] {
+            for staged_max in [0, 1, 13, 14, 15, 255, 256, 257, 2048, 2049, u16::MAX] {
+                let thresholds = Thresholds {
+                    inline_max: InlineLength::new(inline_max).unwrap_or_default(),
+                    staged_max: StagedLength::new(staged_max),
+                };
+                let stages = (PacketLength::MIN..=PacketLength::MAX).any(|length| {
+                    PacketLength::new(length)
+                        .is_ok_and(|length| choose(length, &thresholds, granted) == Way::Staged)
+                });
+                assert_eq!(thresholds.stage_any(), stages, "{thresholds:?}");
+            }
+        }
     }
 
     #[test]

@@ -45,7 +45,7 @@ pub(crate) fn thresholds() -> Result<Thresholds> {
 
 /// How large the pool of a vif may become.
 pub(crate) fn pool() -> Result<ChunkCount> {
-    knobs::pool_chunks(module_parameters::pool_pages.value()).map_err(invalid)
+    knobs::pool_chunks(module_parameters::pool_pages.value(), &thresholds()?).map_err(invalid)
 }
 
 /// Whether packets are lent where they lie, as ranges, if the grant table has version 2.

@@ -182,10 +182,11 @@ def pools_grow(lab):
 
 @scenario("pools_off", kinds=("ours",), seconds=500, long=True)
 def pools_off(lab):
-    """With pool_pages=0 at either end or both, packets are granted instead, and all is as before."""
-    for number, (back, front) in enumerate(((0, 512), (512, 0), (0, 0))):
-        with with_options(lab, f"off{number}", 62 + number, f"pool_pages={back}", f"pool_pages={front}") as guest:
-            pages = {"back": back, "front": front}
+    """With pool_pages=0 at either end or both, or staged_max=0, packets are granted instead, and all is as before."""
+    default, none, unused = (512, ""), (0, "pool_pages=0"), (0, "staged_max=0")
+    for number, sides in enumerate(((none, default), (default, none), (unused, unused))):
+        with with_options(lab, f"off{number}", 62 + number, *(options for _, options in sides)) as guest:
+            pages = dict(zip(("back", "front"), (count for count, _ in sides)))
             ends = Ends(lab, guest)
             for end, other in (("back", "front"), ("front", "back")):
                 if pages[end]:
