@@ -9,6 +9,7 @@ mod event;
 mod grant;
 mod granted;
 mod mac;
+mod moderation;
 mod pool;
 mod ticker;
 mod timer;
