@@ -36,6 +36,7 @@ use netchannel2_kernel::{
     },
     is_xen_domain,
     work::{
+        DuringSuspend,
         ModuleQueue,
         Running, //
     },
@@ -61,7 +62,8 @@ impl kernel::Module for NetbackModule {
         parameters::check()?;
         cache::start(parameters::cache())?;
 
-        let queue = QUEUE.start(c"netchannel2_back")?;
+        // Work that waits for a hotplug script would keep the machine from being suspended.
+        let queue = QUEUE.start(c"netchannel2_back", DuringSuspend::Running)?;
         let folder = FOLDER.start(c"netchannel2_back")?;
         let totals = FOLDER
             .add(c"cache", Arc::new(cache::Summary, GFP_KERNEL)?)

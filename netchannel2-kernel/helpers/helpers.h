@@ -118,6 +118,6 @@ int nc2_spin_trylock_bh(spinlock_t *lock);
 void nc2_init_delayed_work(struct delayed_work *work,
 			   void (*function)(struct work_struct *work));
 void nc2_queue_delayed_work(struct delayed_work *work, unsigned int ms);
-struct workqueue_struct *nc2_alloc_workqueue(const char *name);
+struct workqueue_struct *nc2_alloc_workqueue(const char *name, bool freezable);
 
 #endif /* NETCHANNEL2_HELPERS_H */

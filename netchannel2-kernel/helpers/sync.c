@@ -43,7 +43,8 @@ void nc2_queue_delayed_work(struct delayed_work *work, unsigned int ms)
 			   round_jiffies_relative(msecs_to_jiffies(ms)));
 }
 
-struct workqueue_struct *nc2_alloc_workqueue(const char *name)
+struct workqueue_struct *nc2_alloc_workqueue(const char *name, bool freezable)
 {
-	return alloc_workqueue("%s", WQ_UNBOUND, 0, name);
+	return alloc_workqueue("%s", WQ_UNBOUND | (freezable ? WQ_FREEZABLE : 0),
+			       0, name);
 }

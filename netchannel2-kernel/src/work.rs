@@ -19,6 +19,16 @@ use kernel::{
     }, //
 };
 
+/// What becomes of work while the domain is suspended, from before its devices are until after
+/// they are back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DuringSuspend {
+    /// It waits, and the suspend for what runs already.
+    Frozen,
+    /// It goes on.
+    Running,
+}
+
 /// A work queue in a `static` of a module.
 ///
 /// Work runs code of the module, so the module must not leave while some is queued:
@@ -51,9 +61,14 @@ impl ModuleQueue {
     /// # Errors
     ///
     /// `ENOMEM`; `EBUSY` if the queue runs already.
-    pub fn start(&'static self, name: &'static CStr) -> Result<Running> {
+    pub fn start(
+        &'static self,
+        name: &'static CStr,
+        during_suspend: DuringSuspend,
+    ) -> Result<Running> {
+        let freezable = during_suspend == DuringSuspend::Frozen;
         // SAFETY: `name` is a C string that lives for ever.
-        let queue = unsafe { bindings::nc2_alloc_workqueue(name.as_char_ptr()) };
+        let queue = unsafe { bindings::nc2_alloc_workqueue(name.as_char_ptr(), freezable) };
 
         if queue.is_null() {
             return Err(ENOMEM);

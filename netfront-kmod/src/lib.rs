@@ -32,6 +32,7 @@ use netchannel2_kernel::{
     has_pv_nic_devices,
     is_xen_domain,
     work::{
+        DuringSuspend,
         ModuleQueue,
         Running, //
     },
@@ -55,7 +56,8 @@ impl kernel::Module for NetfrontModule {
     fn init(module: &'static ThisModule) -> Result<Self> {
         parameters::check()?;
 
-        let queue = QUEUE.start(c"netchannel2_front")?;
+        // Nothing of the backend's is mapped between suspending a device and saving the domain.
+        let queue = QUEUE.start(c"netchannel2_front", DuringSuspend::Frozen)?;
         let folder = FOLDER.start(c"netchannel2_front")?;
         let driver = if is_xen_domain() && !has_pv_nic_devices() {
             pr_err!("this guest's network devices are emulated\n");

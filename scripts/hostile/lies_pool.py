@@ -6,7 +6,7 @@ import time
 import store as keys
 from channel import IGNORE, MAP, REFUSE
 from frames import junk
-from lies import CLOSES, HARMLESS, add, lie
+from lies import BACK, CLOSES, HARMLESS, add, lie
 from protocol import (
     CHUNK_PAGES,
     FEATURE_STAGED,
@@ -24,7 +24,7 @@ from protocol import (
     staged,
 )
 from ring import Full
-from side import Setup
+from side import Setup, Skipped
 from store import CLOSED
 
 # Large enough to be staged by the driver under test, small enough for a ping that is inline.
@@ -477,6 +477,29 @@ def _maps(channel, _side):
 
 add("pool-maps", "the pool is mapped and read, as an honest side does, and given back", HARMLESS, greet=_mapping, run=_maps,
     needs=FEATURE_STAGED)
+
+
+@lie("pool-wakes-late", HARMLESS, needs=FEATURE_STAGED, roles=(BACK,))
+def pool_wakes_late(channel, side):
+    """A chunk is asked back because the guest is about to be saved, while the liar sleeps; then the guest goes on."""
+    pages = _offer(channel, side)
+    if not channel.run(60, lambda: POOL_GIVE_BACK in channel.seen.answers.get(0, [])):
+        raise Skipped("nobody suspends the guest")
+    # The driver under test waits for a second.
+    time.sleep(3)
+    # Those that were sent while it was suspended are in a chunk that it had to take away; they are lost.
+    for page in range(8):
+        channel.ping_staged(MEDIUM, 0, pages, page)
+    if not channel.alive(seconds=90):
+        raise AssertionError("the guest does not go on")
+    if channel.drop(0) != POOL_DROPPED:
+        raise AssertionError("dropping is not answered")
+    pages = _offer(channel, side)
+    for page in range(8):
+        sequence = channel.ping_staged(MEDIUM, 0, pages, page)
+        if not channel.run(5, lambda sequence=sequence: sequence in channel.host.answered):
+            raise AssertionError("a staged ping is not answered after the chunk was offered again")
+    return "asleep for three seconds; the chunk was dropped, and offered and used again"
 
 
 @lie("staged-changes", HARMLESS, needs=FEATURE_STAGED)

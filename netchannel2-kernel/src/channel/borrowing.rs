@@ -14,6 +14,7 @@ use crate::{
 use kernel::prelude::*;
 use netchannel2_core::{
     cache::{
+        ChunkSet,
         Standing,
         Tenancy,
         Ticks, //
@@ -116,9 +117,33 @@ impl Borrowing {
         self.counters
     }
 
-    /// Takes a mapped chunk out, though packets may name it still: those are lost.
+    /// Whether nothing is mapped, and nothing is to be.
+    pub(super) fn is_empty(&self) -> bool {
+        self.chunks.iter().all(Option::is_none) && self.chores.is_empty()
+    }
+
+    /// Takes a mapped chunk out, though packets may name it still: those are lost until the peer
+    /// drops it.
     pub(super) fn take_any(&mut self) -> Option<Mapping> {
-        self.chunks.iter_mut().find_map(Option::take)
+        let dropped = self.chores.iter_mut().find_map(|chore| match chore {
+            Chore::Unmap(_, mapping) => mapping.take(),
+            Chore::Map(_) => None,
+        });
+
+        dropped.or_else(|| self.chunks.iter_mut().find_map(Option::take))
+    }
+
+    /// Returns the chunks that were taken away though the peer could not be asked for them: it uses
+    /// them until it is.
+    pub(super) fn not_asked(&self) -> ChunkSet {
+        let mut chunks = ChunkSet::EMPTY;
+
+        for chunk in self.tenancy.not_asked().iter() {
+            if let Some(None) = self.chunks.get(chunk.as_usize()) {
+                chunks.insert(chunk);
+            }
+        }
+        chunks
     }
 
     /// Takes out a chunk that was asked back `patience` ago or longer: packets that name it are

@@ -68,11 +68,16 @@ impl<P: Poll> Channel<P> {
 
     /// Has the peer take all of its pages back, but for the rings; may sleep.
     ///
-    /// A peer that does not within a second has them taken away, and loses the packets on them.
+    /// Nobody else [tends](Self::tend) the channel meanwhile, nor afterwards until it may have pages
+    /// of the peer again.
+    ///
+    /// A peer that does not within a second has them taken away. If the channel goes on then, packets
+    /// on them are lost until the peer is awake and drops them, as it was asked to.
     pub fn give_back(&self) {
         for wait in 0..PATIENCE {
+            self.tend();
             let asked = match &mut *self.receive.lock() {
-                Some(side) if side.mapped_pages() == 0 => return,
+                Some(side) if side.borrowed().is_empty() => return,
                 Some(side) if wait % ASK == 0 => {
                     let all = side.borrowing().tenancy().mapped();
 
@@ -84,9 +89,8 @@ impl<P: Poll> Channel<P> {
 
             if let Err(fault) = asked {
                 self.fail(fault);
-                return;
+                break;
             }
-            self.tend();
             fsleep(Delta::from_millis(10));
         }
         while let Some(mapping) = self.take_any() {

@@ -95,7 +95,8 @@ impl<P: Poll> Channel<P> {
         }
     }
 
-    /// Lets a tick pass for the peer's chunks, and asks for idle ones where memory is short.
+    /// Lets a tick pass for the peer's chunks, and asks for those that are gone already, and idle ones
+    /// where memory is short.
     fn tick_borrowed(&self, pressure: Pressure) -> Result<(), Fault> {
         let mut guard = self.receive.lock();
         let Some(side) = &mut *guard else {
@@ -103,6 +104,9 @@ impl<P: Poll> Channel<P> {
         };
 
         side.borrowing().tenancy().tick();
+        let gone = side.borrowed().not_asked();
+
+        self.ask_back(side, gone)?;
         if pressure == Pressure::High {
             let idle = side.borrowing().tenancy().idle_ones();
             let asked = self.ask_back(side, idle)?;

@@ -25,6 +25,7 @@ NEEDS_XEN = {
     "port-unused",
     "pool-refused-mapped",
     "pool-dropped-mapped",
+    "pool-wakes-late",
     "vanish",
     "reconnect",
     "reconnect-traffic",
