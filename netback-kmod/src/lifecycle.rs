@@ -154,6 +154,7 @@ pub(crate) fn attend(vif: &Arc<Vif>) {
         if life.phase.is_none() || life.handing_on {
             return;
         }
+        report_shortages(vif);
         if let Some(fault) = vif.channel.take_fault() {
             if life.link.is_some() {
                 fail(vif, &mut life, format_args!("{fault}"));
@@ -329,6 +330,13 @@ fn connect(vif: &Arc<Vif>, life: &Life, frontend: &Directory<'_>) -> Result<Link
             vif.clone(),
         )
         .map_err(step("starting the queue"))
+}
+
+/// Says what the channel lacks, and has not said before.
+fn report_shortages(vif: &Vif) {
+    while let Some(shortage) = vif.channel.take_shortage() {
+        dev_warn!(vif.device, "{shortage}\n");
+    }
 }
 
 /// Says the one line of what was wrong, and closes.

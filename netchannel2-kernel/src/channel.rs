@@ -18,6 +18,7 @@ mod moderation;
 mod quarantine;
 mod raiser;
 mod receive;
+mod shortage;
 mod staging;
 mod statistics;
 mod tend;
@@ -31,6 +32,7 @@ pub use self::{
         Ending, //
     },
     fault::Fault,
+    shortage::Shortage,
     statistics::{
         STATISTICS,
         STATISTICS_COUNT, //
@@ -45,6 +47,7 @@ use self::{
     },
     quarantine::Quarantine,
     receive::ReceiveSide,
+    shortage::Shortages,
     statistics::Totals,
     tend::Generation,
     transmit::SendSide, //
@@ -165,6 +168,9 @@ pub struct Channel<P: Poll> {
     /// What the peer uses longer than it may; taken where one may sleep, before the other locks.
     #[pin]
     quarantine: Mutex<Quarantine>,
+    /// What the administrator is to be told; taken alone.
+    #[pin]
+    shortages: Mutex<Shortages>,
     /// What [`cache::pressure`] said last.
     pressed: Atomic<u32>,
     /// How many connections there were.
@@ -215,6 +221,7 @@ impl<P: Poll> Channel<P> {
                 tending <- new_mutex!((), "Channel::tending"),
                 totals <- new_spinlock_bh!(Totals::default(), "Channel::totals"),
                 quarantine <- new_mutex!(Quarantine::new(), "Channel::quarantine"),
+                shortages <- new_mutex!(Shortages::default(), "Channel::shortages"),
                 pressed: Atomic::new(0),
                 generations: Atomic::new(0),
             }),
@@ -358,6 +365,11 @@ impl<P: Poll> Channel<P> {
     /// Takes the reason for which the connection has to end, if it has.
     pub fn take_fault(&self) -> Option<Fault> {
         self.fault.lock().take()
+    }
+
+    /// Takes what the administrator is to be told of, after [`Self::tend`].
+    pub fn take_shortage(&self) -> Option<Shortage> {
+        self.shortages.lock().take()
     }
 
     /// Returns how much of a page the peer sees of what is lent to it; `None` without a connection.

@@ -122,7 +122,7 @@ class Guest(Host):
     """A guest domain. Its n-th vif is on test network n, where its address is 10.0.n.<host>."""
 
     def __init__(self, lab, name, host, vifs, drivers, kind="pv", kernel="/lab/vmlinux", ramdisk="/lab/guest.img",
-                 memory=256, vcpus=1, options=""):
+                 memory=256, vcpus=1, options="", extra_config=()):
         super().__init__(lab)
         self.name, self.host, self.vifs = name, host, vifs
         self.config = "\n".join([
@@ -131,7 +131,7 @@ class Guest(Host):
             f"vcpus={vcpus}", f'cpus="{lab.machine.guest_cpu}"', 'tsc_mode="native"', 'on_crash="preserve"', 'on_reboot="destroy"',
             # Boots with warnings only, which is much faster on a console; its init turns the rest on.
             f'extra="console=hvc0 loglevel=5 cryptomgr.notests=1 rdinit=/init panic=-1 lab.drivers={",".join(drivers)} {options}"',
-            "vif=[" + ",".join(f"'{line}'" for line in vifs) + "]", ""])
+            "vif=[" + ",".join(f"'{line}'" for line in vifs) + "]", *extra_config, ""])
         self.domain = None
 
     def _ask(self, command, timeout):

@@ -10,7 +10,8 @@ use super::{
     },
     receive::ReceiveSide,
     Channel,
-    Fault, //
+    Fault,
+    Shortage, //
 };
 use crate::{
     cache::{
@@ -140,7 +141,12 @@ impl<P: Poll> Channel<P> {
         let Some((chunk, peer, generation)) = begun else {
             return false;
         };
-        let mut pages = Some(GrantedChunk::new(peer));
+        let pages = GrantedChunk::new(peer);
+
+        if let Err(error) = &pages {
+            self.shortages.lock().note(Shortage::OwnPool(*error));
+        }
+        let mut pages = Some(pages);
         let told = match &mut *self.send.lock() {
             Some(side) if side.generation() == generation => match pages.take() {
                 Some(Ok(pages)) => {
@@ -223,6 +229,12 @@ impl<P: Poll> Channel<P> {
             Err(_) => PoolAnswer::Refused,
         };
 
+        match &mapped {
+            // The cache has no place: it has counted that.
+            Err(error) if *error == EBUSY => {}
+            Err(error) => self.shortages.lock().note(Shortage::PeersPool(*error)),
+            Ok(_) => {}
+        }
         if matches!(mapped, Err(error) if error == ENOMEM || error == ENOSPC) {
             cache::make_room(TenantId::of(self));
         }

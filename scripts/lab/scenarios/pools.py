@@ -322,6 +322,53 @@ def pools_lifecycle(lab):
         lab.guests.remove(guest)
 
 
+@scenario("tables_full", kinds=("ours",), seconds=500)
+def tables_full(lab):
+    """Guests whose tables of grants or mappings are tiny do without pools, say so once, and refuse what does not fit at all."""
+    # Linux says that its own table is full, for each chunk.
+    lab.expected.append(re.compile(r"max_grant_frames reached"))
+    with lab.no_leaks():
+        # No entry for a mapping: dom0 grants what it sends.
+        guest = lab.new_guest("maptrack", 72, extra_config=["max_maptrack_frames=0"])
+        guest.wait_link()
+        ends = Ends(lab, guest)
+        ends.wait_for("back", "mapped_pages", lambda pages: pages >= CHUNK, 20)
+        bulk(lab, guest, 2)
+        # Another try, ten seconds after the first one.
+        ends.wait_for("front", "cache_refused", lambda count: count >= 2, 40)
+        lab.expect(ends.value("front", "mapped_pages") == 0, "something is mapped without an entry")
+        lab.expect(ends.grown()["back"]["send_granted_packets"] > 100, f"dom0 grants {ends.grown()['back']['send_granted_packets']} packets")
+        said = lab.machine.logs[guest.name].count("the peer's pool cannot be mapped (ENOSPC)")
+        lab.expect(said == 1, f"the guest says {said} times that it cannot map")
+        guest.destroy()
+        lab.guests.remove(guest)
+        # 512 grants: enough for one device, for a second one without pool, and not for a third one.
+        guest = lab.new_guest("grants", 73, extra_config=["max_grant_frames=1"])
+        guest.wait_link()
+        lab.expect(counters(guest, guest.link())["pool_pages"] == CHUNK, "the first device has no pool")
+        guest.attach(vif(1, guest.host, lab.script))
+        guest.wait_link(1)
+        link = guest.link(1)
+        traffic = lab.traffic(guest, net=1)
+        for client, server, there in traffic.directions():
+            traffic.check(client, server, there, "tcp", "--dir both --seconds 1 --streams 2")
+        now = counters(guest, link)
+        lab.expect(now["pool_pages"] == 0 and now["pool_refused"] > 0, f"the second device has {now['pool_pages']} pages and {now['pool_refused']} refusals")
+        lab.expect(now["send_granted_packets"] > 100, f"the second device grants {now['send_granted_packets']} packets")
+        log = lab.machine.logs[guest.name]
+        said = log.count("the pool cannot grow (ENOSPC)")
+        lab.expect(said == 1, f"the guest says {said} times that the pool cannot grow")
+        guest.attach(vif(1, guest.host + 1, lab.script))
+        wait_for(lambda: "cannot set up the queue: granting rings: ENOSPC" in lab.machine.logs[guest.name], 30,
+                 "the guest does not say why the third device has no queue")
+        guest.detach(guest.last_device())
+        # The others are as they were.
+        for net in (0, 1):
+            guest.wait_link(net)
+        guest.destroy()
+        lab.guests.remove(guest)
+
+
 @contextlib.contextmanager
 def bulk_load(lab, guest, net=0):
     """As much TCP as goes, both ways, while the block runs; it may break with its device."""
