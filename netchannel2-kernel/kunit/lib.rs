@@ -11,6 +11,7 @@ mod granted;
 mod mac;
 mod moderation;
 mod pool;
+mod quarantine;
 mod ticker;
 mod timer;
 

@@ -25,6 +25,11 @@ mod tend;
 mod tick;
 mod transmit;
 
+#[cfg(CONFIG_KUNIT = "y")]
+pub use self::quarantine::for_test::{
+    KeptPackets,
+    LentPacket, //
+};
 pub use self::{
     breach::{
         Breaches,

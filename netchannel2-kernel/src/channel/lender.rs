@@ -307,6 +307,12 @@ impl Lender {
         }
     }
 
+    /// Has Xen seem to copy what is lent, see [`GrantRun::pretend_copying`].
+    #[cfg(CONFIG_KUNIT = "y")]
+    pub(super) fn pretend_copying(&mut self, copying: bool) -> Result {
+        self.run.pretend_copying(copying)
+    }
+
     fn take(&mut self, count: u16) -> Result<Chain, NotLent> {
         self.slots.take_chain(count).ok_or(NotLent::NoRoom)
     }

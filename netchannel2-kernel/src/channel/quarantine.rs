@@ -7,6 +7,9 @@
 //! answers and does not unmap. What is left when the device goes is the kernel's to free later, or
 //! lost where it was lent as ranges.
 
+#[cfg(CONFIG_KUNIT = "y")]
+pub(super) mod for_test;
+
 use super::lender::Lender;
 use crate::grant::GrantedPages;
 use kernel::prelude::*;

@@ -305,6 +305,24 @@ impl GrantRun {
             .count()
     }
 
+    /// Has all slots that are lent look as if Xen copied from them without end, or not any more;
+    /// for tests.
+    ///
+    /// # Errors
+    ///
+    /// `EOPNOTSUPP` if the run lends whole pages.
+    #[cfg(CONFIG_KUNIT = "y")]
+    pub fn pretend_copying(&mut self, copying: bool) -> Result {
+        let window = self.window.as_mut().ok_or(EOPNOTSUPP)?;
+
+        for (slot, lending) in SlotIndex::all(window.count()).zip(&self.slots) {
+            if lending.lent == Lent::Yes {
+                window.pretend_copying(slot, copying)?;
+            }
+        }
+        Ok(())
+    }
+
     fn end_access(&mut self, slot: SlotIndex) -> Result<(), StillGranted> {
         let Ok(reference) = self.reference(slot) else {
             return Ok(());

@@ -155,6 +155,25 @@ impl Window {
         false
     }
 
+    #[cfg(CONFIG_KUNIT = "y")]
+    pub(super) fn count(&self) -> u16 {
+        self.count
+    }
+
+    /// Has the status word of `slot` say that Xen copies, or does not.
+    #[cfg(CONFIG_KUNIT = "y")]
+    pub(super) fn pretend_copying(&mut self, slot: SlotIndex, copying: bool) -> Result {
+        let word = self.status_word(slot)?.cast_mut();
+        let value = match copying {
+            true => bindings::GTF_reading as bindings::grant_status_t,
+            false => 0,
+        };
+
+        // SAFETY: By the type invariant the word is mapped; Xen does not use the entry.
+        unsafe { word.write_volatile(value) };
+        Ok(())
+    }
+
     fn entry(&self, slot: SlotIndex) -> Result<*mut bindings::grant_entry_v2> {
         let index = self.index(slot)?;
         let page = self
