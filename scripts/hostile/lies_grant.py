@@ -236,6 +236,22 @@ def finish_while_mapped(channel, side):
     return f"{len(mapped)} pages stayed mapped"
 
 
+@lie("finish-while-copied", CLOSES, "of that packet is still in use", also=("harmless",))
+def finish_while_copied(channel, side):
+    """Packets are finished and copied on and on, so that Xen reads them while they are revoked."""
+    owed = _pull_unfinished(channel, 24)
+    late = refused = 0
+    for entry, (reference, offset, length) in zip(owed, channel.kept[-len(owed):]):
+        copies = side.mapping.repeated_copy(side.peer_domain, reference, offset, length, 2000)
+        # The driver under test revokes while the copies go on: the first ones come through, and the last ones do not.
+        channel.raw(finish([entry]))
+        done = copies()
+        late += done
+        refused += done < 2000
+        channel.run(0.01)
+    return f"{late} copies after the FINISH, cut short for {refused} of {len(owed)} packets"
+
+
 @lie("read-beyond", HARMLESS)
 def read_beyond(channel, side):
     """The bytes before and behind granted packets are copied: Xen refuses, or there are only zeroes."""

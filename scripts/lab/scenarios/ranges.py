@@ -78,5 +78,6 @@ def range_two_guests(lab):
 @scenario("range_refused", kinds=("ours",), seconds=200, dom0_options=VERSION_2)
 def range_refused(lab):
     """A hostile guest asks Xen for bytes around those that dom0 lends, and Xen refuses every one."""
-    said = lying_frontend(lab, ["read-beyond"])
+    said = lying_frontend(lab, ["read-beyond", "finish-while-copied"])
     lab.expect(re.search(r"[1-9]\d* copies refused, 0 with zeroes", said["read-beyond"]["did"]), f"the liar says {said}")
+    lab.expect(re.search(r"cut short for [1-9]", said["finish-while-copied"]["did"]), f"the liar says {said}")
