@@ -35,6 +35,7 @@ use netchannel2_kernel::{
         ShownFile, //
     },
     is_xen_domain,
+    vif_module,
     work::{
         DuringSuspend,
         ModuleQueue,
@@ -90,22 +91,12 @@ impl kernel::Module for NetbackModule {
     }
 }
 
-module! {
+vif_module! {
     type: NetbackModule,
     name: "netchannel2_back",
-    authors: ["The Netchannel 2 developers"],
     description: "Netchannel 2: Xen network backend",
-    license: "GPL",
-    alias: ["xen-backend:vif"],
-    params: {
-        adaptive_rx: u8 {
-            default: 1,
-            description: "Events about received packets wait as suits the traffic (1), or by rx_usecs and rx_frames (0)",
-        },
-        adaptive_tx: u8 {
-            default: 1,
-            description: "Events about sent packets that are done with wait as suits the traffic (1), or by tx_usecs and tx_frames (0)",
-        },
+    alias: "xen-backend:vif",
+    own_params: {
         all_vifs: u8 {
             default: 0,
             description: "Take every vif (1), not only those with script=vif-netchannel2 (0)",
@@ -113,46 +104,6 @@ module! {
         cache_pages: u32 {
             default: 16384,
             description: "Most pages of guests' pools that are mapped, over all vifs (0: none)",
-        },
-        grant_ranges: u8 {
-            default: 1,
-            description: "Lend packets where they lie, as ranges of bytes, if the grant table has version 2 (1), or copies of them on pages of their own (0)",
-        },
-        inline_max: u16 {
-            default: 256,
-            description: "Longest packet towards the guest that travels in its message, 0 to 2048 bytes",
-        },
-        max_frames: u16 {
-            default: 128,
-            description: "The most frames that the guest may let events wait for, 1 to 128",
-        },
-        max_usecs: u16 {
-            default: 1000,
-            description: "The most microseconds that the guest may let events wait, 0 to 10000",
-        },
-        rx_frames: u16 {
-            default: 64,
-            description: "With so many received packets an event comes at the latest, 1 to 128",
-        },
-        rx_usecs: u16 {
-            default: 64,
-            description: "Microseconds that an event about received packets may wait, 0 to 10000",
-        },
-        tx_frames: u16 {
-            default: 64,
-            description: "With so many sent packets that are done with an event comes at the latest, 1 to 128",
-        },
-        tx_usecs: u16 {
-            default: 64,
-            description: "Microseconds that an event about sent packets that are done with may wait, 0 to 10000",
-        },
-        pool_pages: u16 {
-            default: 512,
-            description: "Most pages of each vif's pool for packets towards the guest, 0 to 1024 (0: no pool)",
-        },
-        staged_max: u16 {
-            default: 65535,
-            description: "Longest packet towards the guest that travels in the pool, in bytes (0: none, and no pool)",
         },
     },
 }

@@ -13,7 +13,6 @@ use crate::{
     QUEUE, //
 };
 use kernel::{
-    fmt::Arguments,
     prelude::*,
     sync::Arc,
     time::{
@@ -21,39 +20,30 @@ use kernel::{
         Delta, //
     },
 };
-use netchannel2_core::{
-    error::AccessError,
-    handshake::{
-        keys,
-        state::{
-            backend,
-            BackendAction,
-            Phase,
-            XenbusState, //
-        },
-        Answer,
-        Offer, //
+use netchannel2_core::handshake::{
+    keys,
+    state::{
+        backend,
+        BackendAction,
+        Phase,
+        XenbusState, //
     },
+    Answer,
+    Offer, //
 };
 use netchannel2_kernel::{
     channel::{
-        Breaches,
-        Chance,
-        Channel,
-        Connection,
-        Ending,
         Link,
         Role,
         FEATURES, //
     },
-    debug::ShownFile,
     event::EventChannel,
-    net::{
-        Offloads,
-        Registration, //
-    },
     ring::QueueMemory,
-    ticker::Ticker,
+    vif::{
+        Lifecycle,
+        Refusal,
+        Started, //
+    },
     xenbus::{
         in_transaction,
         Afterwards,
@@ -67,16 +57,9 @@ const HOTPLUG_LOOKS: u32 = 600;
 /// How far a vif is, and what it holds meanwhile.
 #[derive(Default)]
 pub(crate) struct Life {
-    phase: Option<Phase>,
-    link: Option<Link<Vif>>,
-    registration: Option<Registration<Vif>>,
-    file: Option<ShownFile<Channel<Vif>>>,
-    ticker: Option<Pin<KBox<Ticker<Channel<Vif>>>>>,
+    cycle: Lifecycle<Vif>,
     /// The frontend has answered and the hotplug script has not run yet.
     awaiting_hotplug: bool,
-    breaches: Breaches,
-    /// The device is being given to the next driver.
-    handing_on: bool,
 }
 
 /// What this backend can do.
@@ -93,14 +76,10 @@ fn offer() -> Offer {
 ///
 /// Those of registration and of xenstore.
 pub(crate) fn start(vif: &Arc<Vif>) -> Result {
-    let registration = Registration::new(vif.netdev.clone(), vif.clone())?;
-    let ticker = Ticker::start(vif.channel.clone())?;
+    let started = Started::new(vif, &FOLDER)?;
     let mut life = vif.life.lock();
 
-    life.registration = Some(registration);
-    // Missed by nobody but people who look for it.
-    life.file = FOLDER.add(vif.device.name(), vif.channel.clone()).ok();
-    life.ticker = Some(ticker);
+    life.cycle.start(started);
     publish(vif, &mut life)?;
     drop(life);
     // For an interface that takes another's place, after the module was loaded anew.
@@ -111,13 +90,9 @@ pub(crate) fn start(vif: &Arc<Vif>) -> Result {
 /// Does what the frontend's new state asks for.
 pub(crate) fn frontend_changed(vif: &Arc<Vif>, state: XenbusState) -> Afterwards {
     let mut life = vif.life.lock();
-    let Some(phase) = life.phase else {
+    let Some(phase) = life.cycle.phase() else {
         return Afterwards::Stay;
     };
-
-    if life.handing_on {
-        return Afterwards::Stay;
-    }
     let action = backend(phase, state, vif.device.online());
 
     if action != BackendAction::Connect {
@@ -135,11 +110,11 @@ pub(crate) fn frontend_changed(vif: &Arc<Vif>, state: XenbusState) -> Afterwards
         BackendAction::Connect => return answered(vif, &mut life),
         BackendAction::Disconnect | BackendAction::Close => {
             disconnect(vif, &mut life);
-            enter(vif, &mut life, action.leads_to(phase));
+            life.cycle.enter(vif, action.leads_to(phase));
         }
         BackendAction::Unregister => {
             disconnect(vif, &mut life);
-            enter(vif, &mut life, action.leads_to(phase));
+            life.cycle.enter(vif, action.leads_to(phase));
             return Afterwards::Unregister;
         }
     }
@@ -151,15 +126,10 @@ pub(crate) fn attend(vif: &Arc<Vif>) {
     for _ in 0..HOTPLUG_LOOKS {
         let mut life = vif.life.lock();
 
-        if life.phase.is_none() || life.handing_on {
+        if life.cycle.phase().is_none() {
             return;
         }
-        report_shortages(vif);
-        if let Some(fault) = vif.channel.take_fault() {
-            if life.link.is_some() {
-                fail(vif, &mut life, format_args!("{fault}"));
-            }
-        }
+        life.cycle.look(vif);
         if !life.awaiting_hotplug {
             return;
         }
@@ -179,23 +149,15 @@ pub(crate) fn attend(vif: &Arc<Vif>) {
 /// Takes everything down before the device is unbound.
 pub(crate) fn unbind(vif: &Arc<Vif>) {
     let mut life = vif.life.lock();
-    let was_connected = life.link.is_some();
+    let was_connected = life.cycle.is_connected();
 
-    if let Some(link) = &mut life.link {
-        link.let_go();
-    }
-    life.phase = None;
-    let registration = life.registration.take();
-    let file = life.file.take();
-    let ticker = life.ticker.take();
-    let handing_on = life.handing_on;
+    life.cycle.let_go();
+    let started = life.cycle.unbind();
+    let handing_on = life.cycle.is_handing_on();
     drop(life);
-    // Not under the lock, as it waits for readers.
-    drop(file);
-
-    drop(ticker);
-    // Not under the lock: this takes the network's own.
-    drop(registration);
+    // Not under the lock, as they wait for their users, and take the network's own.
+    drop(started.watchers);
+    drop(started.registration);
 
     let mut store = vif.device.store();
     // A directory that the toolstack has removed already has no offer to remove.
@@ -235,7 +197,7 @@ fn publish(vif: &Vif, life: &mut Life) -> Result {
         offer().write_to(&mut store)?;
         classic::invite(&store)
     })?;
-    enter(vif, life, Phase::InitWait);
+    life.cycle.enter(vif, Phase::InitWait);
     Ok(())
 }
 
@@ -247,7 +209,7 @@ fn answered(vif: &Arc<Vif>, life: &mut Life) -> Afterwards {
                 vif.device,
                 "the guest has no Netchannel 2: giving the vif to xen-netback\n"
             );
-            life.handing_on = true;
+            life.cycle.hand_on();
             return Afterwards::HandOn(classic::MODULE);
         }
         Ok(Some(_)) if is_hotplugged(vif) => complete(vif, life),
@@ -256,9 +218,8 @@ fn answered(vif: &Arc<Vif>, life: &mut Life) -> Afterwards {
             life.awaiting_hotplug = true;
             QUEUE.enqueue::<Arc<Vif>, 0>(vif.clone());
         }
-        Err(error) => fail(
+        Err(error) => life.cycle.fail(
             vif,
-            life,
             fmt!("cannot read {}: {error:?}", keys::VERSION.as_str()),
         ),
     }
@@ -266,116 +227,36 @@ fn answered(vif: &Arc<Vif>, life: &mut Life) -> Afterwards {
 }
 
 fn complete(vif: &Arc<Vif>, life: &mut Life) {
-    let frontend = Directory::new(&vif.otherend);
-
     life.awaiting_hotplug = false;
-    match connect(vif, life, &frontend) {
-        Ok(link) => {
-            life.link = Some(link);
-            enter(vif, life, Phase::Connected);
-            if let Some(version) = vif.channel.grant_version() {
-                dev_info!(vif.device, "connected, lending {version}\n");
-            }
-        }
-        Err(Refusal::Answer(error)) => fail(vif, life, format_args!("{error}")),
-        Err(Refusal::Setup(what, error)) => {
-            fail(
-                vif,
-                life,
-                fmt!("cannot set up the queue: {what}: {error:?}"),
-            );
-        }
-    }
+    let result = connect(vif, life);
+
+    life.cycle.connected(vif, result);
 }
 
-/// Why a connection does not come about.
-enum Refusal {
-    /// The frontend's answer breaks a rule.
-    Answer(netchannel2_core::error::HandshakeError),
-    /// A step failed.
-    Setup(&'static str, Error),
-}
-
-fn connect(vif: &Arc<Vif>, life: &Life, frontend: &Directory<'_>) -> Result<Link<Vif>, Refusal> {
-    let step = |what| move |error| Refusal::Setup(what, error);
-
-    life.breaches.check().map_err(step(Breaches::NAME))?;
-    let answer = Answer::read_from(frontend, &offer()).map_err(|error| match error {
-        AccessError::Handshake(error) => Refusal::Answer(error),
-        AccessError::Store(error) => Refusal::Setup("reading the answer", error),
-    })?;
+fn connect(vif: &Arc<Vif>, life: &Life) -> Result<Link<Vif>, Refusal> {
+    life.cycle.may_connect()?;
+    let answer = Answer::read_from(&Directory::new(&vif.otherend), &offer())
+        .map_err(Refusal::of_reading("reading the answer"))?;
     let [endpoint] = &answer.queues;
-    let order = answer.negotiated.order;
-    let memory =
-        QueueMemory::map(&vif.device, endpoint, order).map_err(step("mapping ring-refs"))?;
-    let memory = Arc::new(memory, GFP_KERNEL).map_err(|_| step("memory")(ENOMEM))?;
+    let memory = QueueMemory::map(&vif.device, endpoint, answer.negotiated.order)
+        .map_err(Refusal::of("mapping ring-refs"))?;
     let events = EventChannel::bind_remote(&vif.device, endpoint.port, vif.channel.napi().clone())
-        .map_err(step("binding event-channel"))?;
-    let events = Arc::new(events, GFP_KERNEL).map_err(|_| step("memory")(ENOMEM))?;
+        .map_err(Refusal::of("binding event-channel"))?;
+    let parameters = parameters::common().map_err(Refusal::of("parameters"))?;
 
-    vif.netdev
-        .set_offloads(Offloads::with(answer.negotiated.features));
-    vif.channel
-        .connect(
-            Connection {
-                role: Role::Backend,
-                peer: vif.device.otherend_id(),
-                memory,
-                events,
-                features: answer.negotiated.features,
-                thresholds: parameters::thresholds().map_err(step("parameters"))?,
-                grant_ranges: parameters::grant_ranges().map_err(step("parameters"))?,
-                pool: parameters::pool().map_err(step("parameters"))?,
-            },
-            vif.clone(),
-        )
-        .map_err(step("starting the queue"))
-}
-
-/// Says what the channel lacks, and has not said before.
-fn report_shortages(vif: &Vif) {
-    while let Some(shortage) = vif.channel.take_shortage() {
-        dev_warn!(vif.device, "{shortage}\n");
-    }
-}
-
-/// Says the one line of what was wrong, and closes.
-fn fail(vif: &Vif, life: &mut Life, what: Arguments<'_>) {
-    if life.breaches.check().is_ok() {
-        dev_err!(vif.device, "closing the channel: {what}\n");
-    }
-    if let Some(link) = life.link.take() {
-        // A breach however it ends.
-        let _ = link.disconnect();
-    }
-    note(vif, life, Ending::Breach);
-    enter(vif, life, Phase::Failed);
+    netchannel2_kernel::vif::connect(
+        vif,
+        Role::Backend,
+        memory,
+        events,
+        answer.negotiated.features,
+        &parameters,
+    )
 }
 
 fn disconnect(vif: &Vif, life: &mut Life) {
     life.awaiting_hotplug = false;
-    if let Some(link) = life.link.take() {
-        let ending = link.disconnect();
-
-        note(vif, life, ending);
-    }
-}
-
-/// Counts a breach, and says when it was the last one that is allowed.
-fn note(vif: &Vif, life: &mut Life, ending: Ending) {
-    if life.breaches.count(ending) == Chance::JustLost {
-        dev_err!(
-            vif.device,
-            "{}: no further connection until the device is attached anew\n",
-            Breaches::NAME
-        );
-    }
-}
-
-fn enter(vif: &Vif, life: &mut Life, phase: Phase) {
-    life.phase = Some(phase);
-    // The kernel has reported an error in xenstore; a directory that is gone is none.
-    let _ = vif.device.switch_state(phase.state());
+    life.cycle.disconnect(vif);
 }
 
 /// Whether the hotplug script has run.

@@ -71,13 +71,15 @@ fn every_counter_is_documented_once() {
     assert_eq!(documented, there);
 }
 
-/// Returns the parameters in a module's `module!` block with their defaults.
+/// Returns the parameters of a module, its own and those that both have, with their defaults.
 fn parameters(module: &str) -> BTreeMap<String, String> {
-    let source = read(&format!("{module}/src/lib.rs"));
-    let block = between(&source, "params: {\n", "\n    },\n");
+    let shared = read("netchannel2-kernel/src/vif/parameters.rs");
+    let shared = between(&shared, " params: {\n", "$($own)*");
+    let own = read(&format!("{module}/src/lib.rs"));
+    let own = between(&own, "own_params: {", "\n}\n");
     let mut found = BTreeMap::new();
     let mut name = None;
-    for line in block.lines().map(str::trim) {
+    for line in shared.lines().chain(own.lines()).map(str::trim) {
         if let Some((parameter, kind)) = line.split_once(": ") {
             if kind.ends_with('{') {
                 name = Some(parameter.to_owned());

@@ -15,6 +15,7 @@
 //! | [`net`] | net devices, NAPI, sk_buffs, page pools, ethtool |
 //! | [`channel`] | one queue between netdev and ring: the data path that both drivers share |
 //! | [`cache`] | which chunks of guests a driver domain keeps mapped, over all channels |
+//! | [`vif`] | what both drivers do with a network interface: lifecycle, parameters |
 //! | [`debug`] | a folder in debugfs |
 //! | [`sync`], [`timer`], [`ticker`], [`work`] | locks that exclude softirqs, timers, work that comes again and again, work queues of a module |
 
@@ -30,6 +31,7 @@ pub mod ring;
 pub mod sync;
 pub mod ticker;
 pub mod timer;
+pub mod vif;
 pub mod work;
 pub mod xenbus;
 

@@ -28,25 +28,12 @@ use kernel::{
     }, //
 };
 use netchannel2_kernel::{
-    channel::{
-        Channel,
-        Chores,
-        Health,
-        Stall,
-        STATISTICS, //
-    },
+    channel::Channel,
     net::{
-        Budget,
         MacAddress,
-        More,
-        NapiContext,
-        NetDevice,
-        Operations,
-        Poll,
-        Skb,
-        Statistic,
-        Transmit, //
+        NetDevice, //
     },
+    vif::Interface,
     xenbus::Device,
 };
 
@@ -75,11 +62,8 @@ impl Vif {
     /// `EINVAL` if `mac` is missing or not a unicast address; `ENOMEM`.
     pub(crate) fn new(device: &Device<Bound>) -> Result<Arc<Self>> {
         let netdev = NetDevice::new(device, c"eth%d", mac(device)?)?;
-        let channel = Channel::new(
-            netdev.clone(),
-            parameters::coalesce()?,
-            parameters::moderation_limits()?,
-        )?;
+        let parameters = parameters::common()?;
+        let channel = Channel::new(netdev.clone(), parameters.coalesce, parameters.limits)?;
 
         Arc::pin_init(
             pin_init!(Self {
@@ -106,52 +90,24 @@ fn mac(device: &Device) -> Result<MacAddress> {
         })
 }
 
-impl Operations for Vif {
+impl Interface for Vif {
     const DRIVER: &'static CStr = c"netchannel2_front";
-    const STATISTICS: &'static [Statistic] = &STATISTICS;
+    const PEER: &'static str = "backend";
 
-    type Moderated = Channel<Self>;
-
-    fn open(&self) -> Result {
-        Ok(())
+    fn device(&self) -> &Device {
+        &self.device
     }
 
-    fn stop(&self) {}
-
-    fn start_xmit(&self, skb: Skb, more: More) -> Transmit {
-        self.channel.transmit(skb, more)
-    }
-
-    fn tx_timeout(&self) {
-        if self.channel.check_stall() == Stall::PeerAsleep {
-            dev_info!(
-                self.device,
-                "the backend takes no packets: carrier off until it does\n"
-            );
-        }
-    }
-
-    fn device(&self) -> &NetDevice {
+    fn netdev(&self) -> &Arc<NetDevice> {
         &self.netdev
     }
 
-    fn moderated(&self) -> &Channel<Self> {
+    fn channel(&self) -> &Arc<Channel<Self>> {
         &self.channel
     }
 
-    fn statistics(&self, values: &mut [u64]) {
-        self.channel.statistics(values);
-    }
-}
-
-impl Poll for Vif {
-    fn poll(this: ArcBorrow<'_, Self>, napi: &NapiContext<'_>, budget: Budget) -> u32 {
-        let polled = this.channel.poll(napi, budget);
-
-        if polled.health == Health::Failed || polled.chores == Chores::Waiting {
-            QUEUE.enqueue::<Arc<Self>, 0>(this.into());
-        }
-        polled.done
+    fn attend_later(this: ArcBorrow<'_, Self>) {
+        QUEUE.enqueue::<Arc<Self>, 0>(this.into());
     }
 }
 
