@@ -12,6 +12,7 @@
 
 mod borrowing;
 mod breach;
+mod connection;
 mod fault;
 mod lender;
 mod moderation;
@@ -35,6 +36,11 @@ pub use self::{
         Breaches,
         Chance,
         Ending, //
+    },
+    connection::{
+        Connection,
+        Link,
+        Role, //
     },
     fault::Fault,
     shortage::Shortage,
@@ -60,17 +66,14 @@ use self::{
 use crate::{
     cache::{
         self,
-        Membership,
         Tenant,
         TenantId, //
     },
-    event::EventChannel,
     grant::GrantVersion,
     net::{
         Budget,
         Carrier,
         Completed,
-        EnabledNapi,
         More,
         Napi,
         NapiContext,
@@ -82,7 +85,6 @@ use crate::{
         Transmit, //
     },
     new_spinlock_bh,
-    ring::QueueMemory,
     sync::SpinLockBh, //
 };
 use kernel::{
@@ -98,18 +100,14 @@ use kernel::{
     },
 };
 use netchannel2_core::{
-    knobs::Switch,
     moderation::{
         Limits,
         Settings, //
     },
-    pool::ChunkCount,
     ring::{
         control::Direction,
         Rearm, //
     },
-    segment::Thresholds,
-    units::DomId,
     wire::{
         Features,
         MaxPackets,
@@ -121,35 +119,6 @@ use netchannel2_core::{
 pub const FEATURES: Features = Offloads::PROTOCOL
     .union(Features::STAGED)
     .union(Features::MODERATION);
-
-/// Which end of the channel this is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role {
-    /// The guest's.
-    Frontend,
-    /// The driver domain's.
-    Backend,
-}
-
-/// What a connection is made of.
-pub struct Connection<P: Poll> {
-    /// Which end this is.
-    pub role: Role,
-    /// The domain at the other end.
-    pub peer: DomId,
-    /// The shared memory.
-    pub memory: Arc<QueueMemory>,
-    /// The event channel.
-    pub events: Arc<EventChannel<Napi<P>>>,
-    /// What both sides may use.
-    pub features: Features,
-    /// When a packet takes which way.
-    pub thresholds: Thresholds,
-    /// Whether packets may be lent as ranges of bytes.
-    pub grant_ranges: Switch,
-    /// How large this side's pool may become.
-    pub pool: ChunkCount,
-}
 
 /// The queue of a net device, connected or not.
 #[pin_data]
@@ -279,12 +248,12 @@ impl<P: Poll> Channel<P> {
         }
         // What the peer sent before it knew of this side raised no event.
         self.napi.schedule();
-        Ok(Link {
-            channel: self.clone(),
-            memory: connection.memory,
-            enabled: Some(enabled),
-            membership: Some(membership),
-        })
+        Ok(Link::new(
+            self.clone(),
+            connection.memory,
+            enabled,
+            membership,
+        ))
     }
 
     /// Sends a packet, for `ndo_start_xmit`.
@@ -431,73 +400,5 @@ impl<P: Poll> Channel<P> {
     fn record(&self, fault: Fault) {
         self.fault.lock().get_or_insert(fault);
         self.device.set_carrier(Carrier::Off);
-    }
-}
-
-/// A running connection; dropping it ends the connection and takes everything back.
-pub struct Link<P: Poll> {
-    channel: Arc<Channel<P>>,
-    memory: Arc<QueueMemory>,
-    enabled: Option<EnabledNapi<P>>,
-    membership: Option<Membership>,
-}
-
-impl<P: Poll> Link<P> {
-    /// Stops to receive and lets go of the peer's pages, but for the rings.
-    ///
-    /// Comes before the peer is told that the connection ends, so that it has its own pages back
-    /// when it does the same.
-    pub fn let_go(&mut self) {
-        let channel = &self.channel;
-
-        channel.device.set_carrier(Carrier::Off);
-        channel.device.disable_transmit();
-        self.enabled = None;
-        self.membership = None;
-        let receive = channel.receive.lock().take();
-
-        if let Some(side) = &receive {
-            let mut totals = channel.totals.lock();
-
-            totals.add_receive(side);
-            totals.end();
-        }
-        drop(receive);
-        channel.await_tending();
-    }
-
-    /// Ends the connection.
-    ///
-    /// Pages that the peer does not let go of stay granted, and allocated, until it does.
-    pub fn disconnect(mut self) -> Ending {
-        self.end()
-    }
-
-    fn end(&mut self) -> Ending {
-        self.let_go();
-
-        // Taken out of the lock first: what it holds is freed where one may sleep.
-        let Some(send) = self.channel.send.lock().take() else {
-            return Ending::Clean;
-        };
-
-        self.channel.moderation.lock().reach(Reach::NotConnected);
-        let mut totals = self.channel.totals.lock();
-
-        totals.add_send(&send);
-        totals.end();
-        drop(totals);
-        let lent = send.end(&self.channel.quarantine);
-
-        match lent.saturating_add(self.memory.withdraw()) {
-            0 => Ending::Clean,
-            _ => Ending::Breach,
-        }
-    }
-}
-
-impl<P: Poll> Drop for Link<P> {
-    fn drop(&mut self) {
-        self.end();
     }
 }

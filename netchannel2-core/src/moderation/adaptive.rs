@@ -19,11 +19,15 @@
 //! and a step that was taken back is not tried again for 1, 2, 4 … 32 periods, until a step has
 //! led somewhere.
 
+mod rates;
+
+use self::rates::{
+    Period,
+    Rates,
+    Verdict, //
+};
 use super::{
-    clock::{
-        Clock,
-        Instant, //
-    },
+    clock::Clock,
     settings::{
         Frames,
         Usecs, //
@@ -91,14 +95,6 @@ enum Trend {
     Parked,
     /// It stays for so many periods, and then parks.
     Resting(u8),
-}
-
-/// What two periods are compared by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Verdict {
-    Better,
-    Same,
-    Worse,
 }
 
 /// A level that is adapted to the traffic.
@@ -224,89 +220,15 @@ impl Adaptive {
     }
 }
 
-/// A period of measuring.
-#[derive(Clone, Copy, Debug)]
-struct Period {
-    started: Option<Instant>,
-    events: u16,
-    frames: u64,
-    bytes: u64,
-}
-
-impl Period {
-    const NONE: Self = Self {
-        started: None,
-        events: 0,
-        frames: 0,
-        bytes: 0,
-    };
-
-    fn rates(&self, nanoseconds: u64) -> Rates {
-        let per_second = |count: u64| count.saturating_mul(1_000_000_000) / nanoseconds.max(1);
-        Rates {
-            bytes: per_second(self.bytes),
-            frames: per_second(self.frames),
-            events: per_second(u64::from(self.events)),
-        }
-    }
-}
-
-/// What a period has measured, per second.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Rates {
-    bytes: u64,
-    frames: u64,
-    events: u64,
-}
-
-impl Rates {
-    fn verdict(&self, before: &Self) -> Verdict {
-        for (now, before) in [(self.bytes, before.bytes), (self.frames, before.frames)] {
-            if differs(now, before) {
-                return if now > before {
-                    Verdict::Better
-                } else {
-                    Verdict::Worse
-                };
-            }
-        }
-        if !differs(self.events, before.events) {
-            Verdict::Same
-        } else if self.events < before.events {
-            Verdict::Better
-        } else {
-            Verdict::Worse
-        }
-    }
-
-    /// Returns where to look for a better level after a change.
-    fn direction(&self, before: &Self) -> Trend {
-        let pairs = [
-            (self.bytes, before.bytes),
-            (self.frames, before.frames),
-            (self.events, before.events),
-        ];
-        match pairs
-            .into_iter()
-            .find(|(now, before)| differs(*now, *before))
-        {
-            Some((now, before)) if now < before => Trend::Down,
-            _ => Trend::Up,
-        }
-    }
-}
-
-/// Says whether two rates are more than 10 % apart.
-fn differs(now: u64, before: u64) -> bool {
-    now.abs_diff(before).saturating_mul(10) > before
-}
-
 #[cfg(test)]
 mod tests {
     use std::cell::Cell;
 
     use super::{
-        super::clock::Span,
+        super::clock::{
+            Instant,
+            Span, //
+        },
         *, //
     };
 
