@@ -23,7 +23,8 @@ BOTH = (FRONT, BACK)
 CLOSES, PACKET_FAILS, HARMLESS, DECLINES = "closes", "packet", "harmless", "declines"
 EXPECTATIONS = (CLOSES, PACKET_FAILS, HARMLESS, DECLINES)
 
-GROUPS = ("lies_store", "lies_ring", "lies_message", "lies_packet", "lies_grant", "lies_pool", "lies_life")
+GROUPS = ("lies_store", "lies_ring", "lies_message", "lies_packet", "lies_grant", "lies_pool", "lies_answer", "lies_staged",
+          "lies_life")
 
 
 @dataclass(frozen=True)
