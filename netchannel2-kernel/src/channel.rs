@@ -16,6 +16,7 @@ mod connection;
 mod fault;
 mod lender;
 mod moderation;
+mod polled;
 mod quarantine;
 mod raiser;
 mod receive;
@@ -43,6 +44,10 @@ pub use self::{
         Role, //
     },
     fault::Fault,
+    polled::{
+        Health,
+        Polled, //
+    },
     shortage::Shortage,
     statistics::{
         STATISTICS,
@@ -149,26 +154,6 @@ pub struct Channel<P: Poll> {
     pressed: Atomic<u32>,
     /// How many connections there were.
     generations: Atomic<u32>,
-}
-
-/// What [`Channel::poll`] did.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Polled {
-    /// Packets towards the stack, for NAPI.
-    pub done: u32,
-    /// Whether the connection has to be ended, see [`Channel::take_fault`].
-    pub health: Health,
-    /// Whether [`Channel::tend`] is to be called.
-    pub chores: Chores,
-}
-
-/// Whether a connection can go on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Health {
-    /// It can.
-    Good,
-    /// The peer broke the protocol.
-    Failed,
 }
 
 impl<P: Poll> Channel<P> {
