@@ -322,7 +322,7 @@ def pools_lifecycle(lab):
         lab.guests.remove(guest)
 
 
-@scenario("tables_full", kinds=("ours",), seconds=500)
+@scenario("tables_full", kinds=("ours",), seconds=500, long=True)
 def tables_full(lab):
     """Guests whose tables of grants or mappings are tiny do without pools, say so once, and refuse what does not fit at all."""
     # Linux says that its own table is full, for each chunk.
