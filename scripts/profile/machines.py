@@ -212,6 +212,7 @@ class Xen(Profiled):
                      else configuration.script for configuration in configurations}
         self.guest_options = f"{configurations[0].guest_options} {STEADY_CLOCK}"
         self.net = None
+        self.links = {}
 
     def set_up(self):
         # udev renames the cards when it has seen them.
@@ -273,13 +274,20 @@ class Xen(Profiled):
             self.net = configuration.net
             self.world.join(self.net)
             for guest in filter(None, (self.subject, self.peer)):
-                guest.run(f"ip route replace {TCP_NET} dev {guest.link(self.net)}")
+                guest.run(f"ip route replace {TCP_NET} dev {self.link(guest)}")
         self.cards_host.run(f"ip link set {self.cards[0]} up; ip link set {self.cards[1]} {'up' if tcp else 'down'}")
         for host, commands in ((self.cards_host, configuration.dom0), (self.subject, configuration.guest)):
             for command in commands:
-                host.run(command.format(vif=self.subject.vif(self.index()), link=self.subject.link(self.net)))
+                host.run(command.format(vif=self.subject.vif(self.index()), link=self.link(self.subject)))
         self.put_together(configuration)
         self.world.resolve(self.address)
+
+    def link(self, guest):
+        """The name of a guest's device that is in use."""
+        key = guest.name, self.net
+        if key not in self.links:
+            self.links[key] = guest.link(self.net)
+        return self.links[key]
 
     def index(self):
         """Which of the guest's devices is in use."""
@@ -288,7 +296,7 @@ class Xen(Profiled):
     @property
     def ends(self):
         """The two ends of the vif in use, as (host, name of its device): the driver domain's and the guest's."""
-        return ((self.cards_host, self.subject.vif(self.index())), (self.subject, self.subject.link(self.net)))
+        return ((self.cards_host, self.subject.vif(self.index())), (self.subject, self.link(self.subject)))
 
     def drivers(self):
         """What the two ends of the vif in use say that they are."""

@@ -48,7 +48,7 @@ def main():
     units = costs.load()
     folder = pathlib.Path(options.folder) if options.folder else new_folder()
     folder.mkdir(parents=True, exist_ok=True)
-    progress(f"{len(chosen)} cases, {options.repeat} repetitions each; everything is kept in {folder}")
+    progress(f"{len(chosen)} cases, at most {options.repeat} repetitions each; everything is kept in {folder}")
     with WATCH("waited for another lab"):
         take_turn()
     results = run_all(chosen, options, folder)
@@ -70,7 +70,8 @@ def arguments():
     parser.add_argument("patterns", nargs="*", metavar="PATTERN",
                         help="configuration/workload, * allowed, or one of the two")
     parser.add_argument("--list", action="store_true", help="name the cases and stop")
-    parser.add_argument("--repeat", type=int, default=3)
+    parser.add_argument("--repeat", type=int, default=3, metavar="N",
+                        help="repetitions at most (default 3); two that agree are enough")
     parser.add_argument("--top", type=int, default=0, metavar="N",
                         help="also modules, and the N functions with most instructions")
     parser.add_argument("--cache", action="store_true", help="with the cache model, which is slow")
