@@ -86,7 +86,7 @@ def cache_bound(lab):
         until(lab, "each has a chunk", lambda: mapped(lab, both) == [CHUNK, CHUNK])
 
         # The second is idle, the first needs more than it has.
-        seen = keep_to_bound(lab, both, [send(lab, first, lab.rounds(SETTLE, 14))], bound)
+        seen = keep_to_bound(lab, both, [send(lab, first, SETTLE)], bound)
         evicted = [counter(lab.dom0, guest.vif(), "cache_evicted") for guest in both]
         # The idle guest may have its one chunk back afterwards.
         lab.expect(evicted[1] > 0, f"{evicted} chunks were asked back")
