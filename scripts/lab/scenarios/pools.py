@@ -4,12 +4,12 @@ import re
 import time
 
 import leaks
-from config import FRONT, STOCK_BACK
+from config import STOCK_BACK
 from hosts import load_command, unload_command, vif
 from machine import LabError
 from scenario import scenario
 from scenarios.basics import MTU_OVERHEAD, SWEEP_STEP, sweep_both_ways, with_largest_mtu
-from scenarios.hostile import address, install, liar_guest, no_backends, results, tell
+from scenarios.hostile import address, liar_guest
 
 CHUNK = 32
 # Above inline_max, below a page.
@@ -251,51 +251,6 @@ def pools_save(lab):
         bulk(lab, guest, 1)
 
 
-@scenario("save_checkpoint", kinds=("ours",), seconds=400, long=True)
-def save_checkpoint(lab):
-    """A guest is saved under traffic and goes on (`xl save -c`), twice: its connection stays, and its pools are there again."""
-    lab.expected.append(re.compile(r"netchannel2_back .* NETDEV WATCHDOG: .* timed out"))
-    guest = lab.new_guest("check", 70)
-    guest.wait_link()
-    bulk(lab, guest, 1)
-    with lab.no_leaks():
-        for _ in range(2):
-            ends = Ends(lab, guest)
-            ends.wait_pools(30)
-            with lab.traffic(guest) as traffic:
-                time.sleep(1)
-                checkpoint(guest)
-                traffic.recovers()
-            ends.wait_pools(30)
-            lost = {end: counts["cache_lost"] for end, counts in ends.grown().items()}
-            lab.expect(not any(lost.values()), f"packets were lost in chunks that were taken away: {lost}")
-            bulk(lab, guest, 1)
-    lab.expect(int(lab.dom0.output(f"xl domid {guest.name}")) == guest.domain, "it is another domain")
-    connected = lab.dom0.output(f"dmesg | grep -c 'vif-{guest.domain}-0: connected'")
-    lab.expect(connected == "1", f"the guest has connected {connected} times")
-
-
-@scenario("save_checkpoint_late", kinds=("ours",), seconds=400, long=True)
-def save_checkpoint_late(lab):
-    """A backend that sleeps while the guest is suspended has its chunk taken away, and gets it mapped anew when it goes on."""
-    install(lab)
-    lab.no_standing_guest()
-    with no_backends(lab):
-        guest = lab.new_guest("late", 71, vifs=[], drivers=[FRONT])
-        lie = lab.dom0.start(tell("back", ["pool-wakes-late"], f"--domain {guest.domain} --handle 2"), 300)
-        guest.wait_until("[ $(ethtool -S eth0 | sed -n 's/^ *mapped_pages: //p') -ge 32 ]", 60)
-        checkpoint(guest)
-        said = results(lie.wait(check=False))[0]
-        lab.expect(said["ok"] and said["outcome"] == "alive", f"the liar says {said}")
-        log = lab.machine.logs[guest.name]
-        lab.expect("closing the channel" not in log, f"the guest says {log[-500:]}")
-
-
-def checkpoint(guest):
-    """Suspends the guest, saves it, and calls the suspend off."""
-    guest.dom0.run(f"xl save -c {guest.name} /run/check.img && rm /run/check.img", 150)
-
-
 @scenario("pools_lifecycle", kinds=("ours",), seconds=600, long=True)
 def pools_lifecycle(lab):
     """Under bulk traffic, drivers are loaded again, a device comes and goes, and the guest is destroyed; nothing stays."""
@@ -319,51 +274,6 @@ def pools_lifecycle(lab):
         with bulk_load(lab, guest):
             time.sleep(2)
             guest.destroy()
-        lab.guests.remove(guest)
-
-
-@scenario("tables_full", kinds=("ours",), seconds=500, long=True)
-def tables_full(lab):
-    """Guests whose tables of grants or mappings are tiny do without pools, say so once, and refuse what does not fit at all."""
-    # Linux says that its own table is full, for each chunk.
-    lab.expected.append(re.compile(r"max_grant_frames reached"))
-    with lab.no_leaks():
-        # No entry for a mapping: dom0 grants what it sends.
-        guest = lab.new_guest("maptrack", 72, extra_config=["max_maptrack_frames=0"])
-        guest.wait_link()
-        ends = Ends(lab, guest)
-        ends.wait_for("back", "mapped_pages", lambda pages: pages >= CHUNK, 20)
-        bulk(lab, guest, 2)
-        # Another try, ten seconds after the first one.
-        ends.wait_for("front", "cache_refused", lambda count: count >= 2, 40)
-        lab.expect(ends.value("front", "mapped_pages") == 0, "something is mapped without an entry")
-        lab.expect(ends.grown()["back"]["send_granted_packets"] > 100, f"dom0 grants {ends.grown()['back']['send_granted_packets']} packets")
-        said = lab.machine.logs[guest.name].count("the peer's pool cannot be mapped (ENOSPC)")
-        lab.expect(said == 1, f"the guest says {said} times that it cannot map")
-        guest.destroy()
-        lab.guests.remove(guest)
-        # 1024 grants, of which a device takes 33 for rings, 256 for packets and 32 for each chunk of its pool: enough for
-        # three devices and one chunk more, and not for a fourth. (With 512, Linux does not boot.)
-        guest = lab.new_guest("grants", 73, extra_config=["max_grant_frames=2"])
-        guest.wait_link()
-        for host in (guest.host, guest.host + 1):
-            guest.attach(vif(1, host, lab.script))
-            lab.dom0.wait_until(f"ping -c 1 -i 0.2 -w 5 -q 10.0.1.{host}", 30)
-        ends = Ends(lab, guest)
-        bulk(lab, guest, 5)
-        grown = ends.grown()["front"]
-        lab.expect(grown["pool_refused"] > 0 and grown["send_granted_packets"] > 0, f"the guest's pool has no end: {grown}")
-        guest.attach(vif(1, guest.host + 2, lab.script))
-        log = lab.machine.logs[guest.name]
-        said = log.count("the pool cannot grow (ENOSPC)")
-        lab.expect(said == 1, f"the guest says {said} times that the pool cannot grow: {log[-2000:]}")
-        refused = re.compile(r"vif-3: closing the channel: cannot set up the queue: [a-z ]+: ENOSPC")
-        wait_for(lambda: refused.search(lab.machine.logs[guest.name]), 30, "the guest does not say why the last device has no queue")
-        guest.detach(guest.last_device())
-        # The others are as they were.
-        guest.wait_link(0)
-        bulk(lab, guest, 1)
-        guest.destroy()
         lab.guests.remove(guest)
 
 
