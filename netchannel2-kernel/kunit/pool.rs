@@ -35,6 +35,7 @@ mod tests {
         },
         net::{
             PagePool,
+            Reader,
             ReceiveBuffer,
             Skb, //
         },
@@ -66,7 +67,7 @@ mod tests {
         for (page, part) in bytes.chunks(PAGE).enumerate() {
             let skb = Skb::for_test(part).ok_or(ENOMEM)?;
 
-            chunk.fill(page, &skb, Bytes::ZERO, whole())?;
+            chunk.fill(page, &mut Reader::new(&skb), whole())?;
         }
         Ok(chunk)
     }
@@ -110,7 +111,9 @@ mod tests {
             let length = FragmentLength::new(60).ok_or(EINVAL)?;
             let mut seen = KVec::from_elem(0, PAGE, GFP_KERNEL)?;
 
-            chunk.fill(31, &packet, Bytes::new(40), length)?;
+            let mut reader = Reader::new(&packet);
+
+            chunk.fill(31, &mut reader, length)?;
             for page in 0..PAGES {
                 let bytes = mapped.bytes(page, PageOffset::ZERO, whole());
 
@@ -121,8 +124,8 @@ mod tests {
                 assert!(seen.iter().skip(written).all(|&byte| byte == 0));
             }
             // Not beyond the chunk, and not more than the packet has.
-            assert!(chunk.fill(32, &packet, Bytes::ZERO, length).is_err());
-            assert!(chunk.fill(0, &packet, Bytes::new(41), length).is_err());
+            assert!(chunk.fill(32, &mut reader, length).is_err());
+            assert!(chunk.fill(0, &mut reader, length).is_err());
             Ok(())
         })
     }
@@ -206,6 +209,53 @@ mod tests {
             }
             Ok(())
         })
+    }
+
+    #[test]
+    fn a_packet_of_many_pieces_is_read_in_order() -> Result {
+        as_domain(|own| {
+            let chunk = filled(own)?;
+            let references = chunk.references().ok_or(EINVAL)?;
+            let mapped = MappedPages::new(own, &references, Access::Read)?;
+            let mut pool = PagePool::new(64)?;
+
+            for length in [100, 3649, 9014, 65_535] {
+                let skb = copied(&mapped, &mut pool, length, 4096, 0)?;
+                let mut into = GrantedChunk::new(own)?;
+                let references = into.references().ok_or(EINVAL)?;
+                let seen = MappedPages::new(own, &references, Access::Read)?;
+                let lengths = || (0..length).step_by(PAGE).map(|at| PAGE.min(length - at));
+
+                // Nothing here may sleep.
+                let mut reader = Reader::new(&skb);
+
+                for (page, part) in lengths().enumerate() {
+                    into.fill(page, &mut reader, fragment(part)?)?;
+                }
+                // There is not one byte more.
+                assert!(into.fill(0, &mut reader, fragment(1)?).is_err());
+                drop(reader);
+
+                let mut bytes = KVec::from_elem(0, PAGE, GFP_KERNEL)?;
+
+                for (page, part) in lengths().enumerate() {
+                    let bytes = bytes.get_mut(..part).ok_or(EINVAL)?;
+
+                    seen.bytes(page, PageOffset::ZERO, fragment(part)?)
+                        .ok_or(EINVAL)?
+                        .read(bytes)?;
+                    assert!(bytes
+                        .iter()
+                        .zip(page * PAGE..)
+                        .all(|(&byte, at)| byte == octet(at)));
+                }
+            }
+            Ok(())
+        })
+    }
+
+    fn fragment(length: usize) -> Result<FragmentLength> {
+        FragmentLength::new(u16::try_from(length)?).ok_or(EINVAL)
     }
 
     #[test]

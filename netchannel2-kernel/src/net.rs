@@ -12,6 +12,7 @@ mod napi;
 mod offload;
 mod operations;
 mod page_pool;
+mod reader;
 mod skb;
 mod sysfs;
 
@@ -44,6 +45,7 @@ pub use self::{
         Transmit, //
     },
     page_pool::PagePool,
+    reader::Reader,
     skb::{
         Piece,
         Pieces,

@@ -8,7 +8,10 @@ use super::{
 };
 use crate::{
     grant::GrantedChunk,
-    net::Skb,
+    net::{
+        Reader,
+        Skb, //
+    },
     ring::Ring, //
 };
 use kernel::{
@@ -38,7 +41,6 @@ use netchannel2_core::{
     },
     segment::pages_for,
     units::{
-        Bytes,
         FragmentLength,
         PacketLength,
         RingIndex, //
@@ -151,7 +153,7 @@ impl Staging {
     }
 
     fn fill(&mut self, skb: &Skb, length: PacketLength) -> Result {
-        let (mut from, mut rest) = (Bytes::ZERO, length.get());
+        let (mut packet, mut rest) = (Reader::new(skb), length.get());
 
         self.fragments.clear();
         for slot in self.pool.taken() {
@@ -165,11 +167,10 @@ impl Staging {
                 .and_then(Option::as_mut)
                 .ok_or(EINVAL)?;
 
-            chunk.fill(slot.page(), skb, from, part)?;
+            chunk.fill(slot.page(), &mut packet, part)?;
             self.fragments
                 .push(Fragment::at_start(slot, part))
                 .ok_or(EINVAL)?;
-            from = from.saturating_add(part.bytes());
             rest = rest.saturating_sub(u32::from(part.get()));
         }
         Ok(())

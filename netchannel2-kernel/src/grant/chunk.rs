@@ -5,7 +5,7 @@
 use super::GrantedPages;
 use crate::{
     bindings,
-    net::Skb, //
+    net::Reader, //
 };
 use kernel::{
     error::to_result,
@@ -16,7 +16,6 @@ use netchannel2_core::{
     grant::GrantRef,
     pool::CHUNK_PAGES,
     units::{
-        Bytes,
         DomId,
         FragmentLength, //
     },
@@ -80,17 +79,18 @@ impl GrantedChunk {
         Some(references)
     }
 
-    /// Copies bytes of a packet, from `from` on, to the start of a page.
+    /// Copies the next bytes of a packet to the start of a page.
     ///
     /// # Errors
     ///
-    /// `EINVAL` if there is no such page; `EFAULT` if the packet is shorter.
-    pub fn fill(&mut self, page: usize, skb: &Skb, from: Bytes, length: FragmentLength) -> Result {
+    /// `EINVAL` if there is no such page; `EFAULT` if the packet has no more so many.
+    #[inline]
+    pub fn fill(&mut self, page: usize, packet: &mut Reader<'_>, length: FragmentLength) -> Result {
         let (page, _) = self.0.get(page).ok_or(EINVAL)?;
         let length = usize::from(length.get()).min(PAGE_SIZE);
 
         // SAFETY: By the invariant of `GrantedPages` the page is ours, and it is as long.
-        unsafe { skb.copy_to(from, bindings::nc2_page_address(page).cast(), length) }
+        unsafe { packet.copy_to(bindings::nc2_page_address(page).cast(), length) }
     }
 
     /// Ends the peer's access, and returns the pages that it uses all the same.
