@@ -8,6 +8,7 @@
 
 use crate::{
     bindings,
+    net::Skb,
     xenbus::Device, //
 };
 use core::ptr::null_mut;
@@ -35,6 +36,7 @@ use netchannel2_core::{
         SharedRing, //
     },
     units::{
+        Bytes,
         EventPort,
         RingOffset,
         RingOrder, //
@@ -254,6 +256,20 @@ impl Ring {
             return None;
         }
         Some(self.area().wrapping_add(at.as_usize()))
+    }
+
+    /// Copies the first `length` bytes of a packet into the ring.
+    ///
+    /// # Errors
+    ///
+    /// `EFAULT` if the packet is shorter; `EINVAL` if they would leave the ring.
+    #[inline]
+    pub(crate) fn write_packet(&self, at: RingOffset, packet: &Skb, length: Bytes) -> Result {
+        let to = self.range(at, length.as_usize()).ok_or(EINVAL)?;
+
+        // SAFETY: The range is inside the ring, which is mapped. The peer may access it at the same
+        // time: C code writes to it.
+        unsafe { packet.copy_to(Bytes::ZERO, to, length.as_usize()) }
     }
 
     #[inline]

@@ -5,12 +5,14 @@
 use crate::{
     ring::{
         SharedRing,
-        Slot, //
+        Slot,
+        SlotOverrun, //
     },
     units::{
         length_of,
         Bytes,
-        InlineLength, //
+        InlineLength,
+        RingOffset, //
     },
 };
 
@@ -66,6 +68,21 @@ impl<'a, R: SharedRing> InlineWriter<'a, R> {
         }
         self.append(bytes);
         self.rest = self.rest.saturating_sub(length);
+        Ok(())
+    }
+
+    /// Has `copy` put the rest of the bytes into the ring; it gets the ring, where they go there,
+    /// and how many they are.
+    pub(super) fn fill<E: From<SlotOverrun>>(
+        &mut self,
+        copy: impl FnOnce(&R, RingOffset, Bytes) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let length = self.rest;
+        self.slot
+            .write_with(self.next, length, |ring, at| copy(ring, at, length))?;
+        // INVARIANT: The sum stays as it was.
+        self.next = self.next.saturating_add(length);
+        self.rest = Bytes::ZERO;
         Ok(())
     }
 

@@ -28,6 +28,7 @@ use crate::{
         Reserve,
         SharedRing,
         Slot,
+        SlotOverrun,
         Space, //
     },
     stats::SendCounters,
@@ -36,7 +37,8 @@ use crate::{
         InlineLength,
         PacketId,
         PacketLength,
-        RingIndex, //
+        RingIndex,
+        RingOffset, //
     },
     wire::{
         Features,
@@ -66,11 +68,19 @@ pub enum SendError {
     NotReady,
     /// The packet has more fragments or inline bytes than a message takes.
     TooBig,
+    /// The packet's bytes cannot be read.
+    Unreadable,
     /// The packet breaks a rule, or uses a feature that was not negotiated: a mistake of this
     /// side, and the violation that the peer would see.
     Malformed(Violation),
     /// The peer broke a rule.
     Violation(Violation),
+}
+
+impl From<SlotOverrun> for SendError {
+    fn from(_: SlotOverrun) -> Self {
+        Self::TooBig
+    }
 }
 
 /// Whether the peer is going to be told.
@@ -215,6 +225,36 @@ impl<R: SharedRing> Sender<R> {
         length: PacketLength,
         fill: impl FnOnce(&mut InlineWriter<'_, R>),
     ) -> Result<(), SendError> {
+        self.send_inline_by(meta, length, |writer| {
+            fill(writer);
+            Ok(())
+        })
+    }
+
+    /// Does as [`Self::send_inline`] for bytes that need not go through memory of this side's own.
+    ///
+    /// `copy` puts all of them into the ring: it gets where they go there and how many they are.
+    ///
+    /// # Errors
+    ///
+    /// Returns the [`SendError`] that kept the packet from being sent, which may be that of `copy`.
+    #[inline]
+    pub fn send_inline_from(
+        &mut self,
+        meta: PacketMeta,
+        length: PacketLength,
+        copy: impl FnOnce(&R, RingOffset, Bytes) -> Result<(), SendError>,
+    ) -> Result<(), SendError> {
+        self.send_inline_by(meta, length, |writer| writer.fill(copy))
+    }
+
+    #[inline]
+    fn send_inline_by(
+        &mut self,
+        meta: PacketMeta,
+        length: PacketLength,
+        fill: impl FnOnce(&mut InlineWriter<'_, R>) -> Result<(), SendError>,
+    ) -> Result<(), SendError> {
         let meta = meta.reduced_to(self.negotiated);
         let packet = PacketView::inline(length, meta).ok_or(SendError::TooBig)?;
         self.check_credit(Way::Inline, length)?;
@@ -245,6 +285,7 @@ impl<R: SharedRing> Sender<R> {
         self.send_packet(&packet, |writer| {
             // As long as was said.
             let _ = writer.write(prefix);
+            Ok(())
         })?;
         // INVARIANT: The packet is produced, and both know of it.
         let id = self.outstanding.allocate(length).unwrap_or(id);
@@ -273,7 +314,7 @@ impl<R: SharedRing> Sender<R> {
         let meta = meta.reduced_to(self.negotiated);
         let packet = PacketView::staged(length, slots, meta);
         self.check_credit(Way::Staged, length)?;
-        self.send_packet(&packet, |_| ())?;
+        self.send_packet(&packet, |_| Ok(()))?;
         self.counters.packet(Way::Staged, length);
         Ok(self.producer.produced())
     }
@@ -414,7 +455,7 @@ impl<R: SharedRing> Sender<R> {
     fn send_packet(
         &mut self,
         packet: &PacketView<'_>,
-        fill: impl FnOnce(&mut InlineWriter<'_, R>),
+        fill: impl FnOnce(&mut InlineWriter<'_, R>) -> Result<(), SendError>,
     ) -> Result<(), SendError> {
         packet
             .check(self.negotiated)
@@ -424,7 +465,8 @@ impl<R: SharedRing> Sender<R> {
         let slot = self.producer.begin(size, self.reserve)?;
         let head = self.head.get(..length).unwrap_or_default();
         let mut writer = InlineWriter::new(slot, head).with_room_for(packet.inline_length());
-        fill(&mut writer);
+        // An error leaves no trace in the ring.
+        fill(&mut writer)?;
         writer.commit();
         Ok(())
     }

@@ -304,6 +304,24 @@ impl<R: SharedRing> Slot<'_, R> {
         Ok(())
     }
 
+    /// Has `copy` write `length` bytes at `offset` of the message; it gets the ring and where they go
+    /// there.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`SlotOverrun`] and does not call `copy` if they would leave it; what `copy` returns.
+    pub fn write_with<E: From<SlotOverrun>>(
+        &mut self,
+        offset: Bytes,
+        length: Bytes,
+        copy: impl FnOnce(&R, RingOffset) -> Result<(), E>,
+    ) -> Result<(), E> {
+        if offset.saturating_add(length) > self.size.bytes() {
+            return Err(SlotOverrun.into());
+        }
+        copy(&self.producer.ring, self.offset.forward(offset))
+    }
+
     /// Produces the message, with a PAD before it where the ring ends too soon.
     ///
     /// The caller has written all of it, padding too: what lay in the ring before is not sent.

@@ -61,7 +61,6 @@ use netchannel2_core::{
     stats::SendCounters,
     units::{
         DomId,
-        InlineLength,
         PacketId, //
     },
     wire::{
@@ -98,8 +97,6 @@ pub(super) struct SendSide<P: Poll> {
     staging: Staging,
     peer: DomId,
     generation: Generation,
-    /// Where the bytes of an inline packet are put together.
-    scratch: KVec<u8>,
     thresholds: Thresholds,
     /// The queue is stopped until there is room.
     waiting: bool,
@@ -128,7 +125,6 @@ impl<P: Poll> SendSide<P> {
             staging: Staging::new(pool)?,
             peer: connection.peer,
             generation,
-            scratch: KVec::from_elem(0, InlineLength::MAX.get().into(), GFP_KERNEL)?,
             thresholds: connection.thresholds,
             waiting: false,
             suspect: None,

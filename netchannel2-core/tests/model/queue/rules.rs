@@ -292,6 +292,35 @@ fn what_is_left_out_is_zero() {
 }
 
 #[test]
+fn bytes_go_straight_into_the_ring_or_nothing_is_sent() {
+    let rings = rings();
+    let [mut a, mut b] = connected(&rings, 8);
+    let length = PacketLength::new(101).unwrap();
+    let meta = PacketMeta::default();
+    let failed = a.sender.send_inline_from(meta, length, |ring, at, count| {
+        ring.write(at, &[7; 50]);
+        assert_eq!(count.get(), 101);
+        Err(SendError::Unreadable)
+    });
+    assert_eq!(failed, Err(SendError::Unreadable));
+    assert_eq!(a.sender.counters().packets(), 0);
+    let sent = a.sender.send_inline_from(meta, length, |ring, at, _| {
+        ring.write(at, &[9; 101]);
+        Ok(())
+    });
+    assert_eq!(sent, Ok(()));
+    let _ = a.sender.publish().unwrap();
+    let Ok(Some(Event::Packet(mut inline))) = b.receiver.next() else {
+        panic!("no packet");
+    };
+    let mut bytes = [1; 101];
+    b.receiver.copy_inline(&mut inline, &mut bytes).unwrap();
+    assert_eq!(bytes, [9; 101]);
+    assert_eq!(self::bytes(&rings[0], 149, 3), [0; 3]);
+    assert!(matches!(b.receiver.next(), Ok(None)));
+}
+
+#[test]
 fn a_give_back_gives_way_to_any_other_answer() {
     let rings = rings();
     let [mut a, _] = connected(&rings, 4);

@@ -22,7 +22,6 @@ use netchannel2_core::{
         Ways, //
     },
     units::{
-        Bytes,
         InlineLength,
         PacketLength, //
     },
@@ -112,17 +111,11 @@ impl<P: Poll> SendSide<P> {
         length: PacketLength,
         meta: PacketMeta,
     ) -> Result<Copied, Refusal> {
-        let bytes = self
-            .scratch
-            .get_mut(..length.get() as usize)
-            .ok_or(Refusal::Drop)?;
-
-        skb.copy_bits(Bytes::ZERO, bytes)
-            .map_err(|_| Refusal::Drop)?;
-        self.sender.send_inline(meta, length, |writer| {
-            // As long as was said.
-            let _ = writer.write(bytes);
-        })?;
+        self.sender
+            .send_inline_from(meta, length, |ring, at, length| {
+                ring.write_packet(at, skb, length)
+                    .map_err(|_| SendError::Unreadable)
+            })?;
         Ok(Copied::Yes)
     }
 
@@ -173,7 +166,7 @@ impl From<SendError> for Refusal {
     fn from(error: SendError) -> Self {
         match error {
             SendError::RingFull | SendError::NoCredit | SendError::NotReady => Self::Wait,
-            SendError::TooBig | SendError::Malformed(_) => Self::Drop,
+            SendError::TooBig | SendError::Unreadable | SendError::Malformed(_) => Self::Drop,
             SendError::Violation(violation) => Self::Fault(violation.into()),
         }
     }
