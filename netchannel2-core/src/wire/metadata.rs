@@ -106,6 +106,13 @@ pub struct PacketMeta {
 }
 
 impl PacketMeta {
+    /// A packet that says nothing of itself.
+    pub const NONE: Self = Self {
+        checksum: Checksum::None,
+        gso: None,
+        hash: None,
+    };
+
     /// Leaves out what the peer need not know where `negotiated` does not let it be said.
     #[inline]
     #[must_use]
@@ -169,6 +176,22 @@ impl PacketMeta {
 
     #[inline]
     pub(super) fn parse(
+        raw: &RawPacket,
+        length: PacketLength,
+        negotiated: Features,
+    ) -> Result<Self, Violation> {
+        // All rules for what most packets say.
+        match raw.header.flags {
+            0 if raw.says_little() => Ok(Self::NONE),
+            CSUM_VALID if raw.says_little() && negotiated.contains(Features::CSUM) => Ok(Self {
+                checksum: Checksum::Valid,
+                ..Self::NONE
+            }),
+            _ => Self::parse_all(raw, length, negotiated),
+        }
+    }
+
+    fn parse_all(
         raw: &RawPacket,
         length: PacketLength,
         negotiated: Features,

@@ -35,7 +35,6 @@ use super::{
         BufferTooShort, //
     },
     metadata::{
-        Checksum,
         PacketMeta, //
     },
     Features, //
@@ -88,6 +87,17 @@ pub struct RawPacket {
 impl RawPacket {
     /// The size of the structure.
     pub(crate) const SIZE: u16 = 32;
+
+    /// Says whether all of what [`PacketMeta`] is made of is zero, but for the flags.
+    #[inline]
+    pub(super) const fn says_little(&self) -> bool {
+        let small = self.gso_type as u16
+            | self.hash_type as u16
+            | self.gso_size.get()
+            | self.csum_start.get()
+            | self.csum_offset.get();
+        small as u32 | self.hash.get() == 0
+    }
 }
 
 static_assertions::const_assert_eq!(size_of::<RawPacket>(), RawPacket::SIZE as usize);
@@ -204,11 +214,7 @@ impl Packet {
         inline_length: InlineLength::ZERO,
         fragments: Fragments::NONE,
         staged: Fragments::NONE,
-        meta: PacketMeta {
-            checksum: Checksum::None,
-            gso: None,
-            hash: None,
-        },
+        meta: PacketMeta::NONE,
     };
 
     /// Checks the head of a PACKET, which lies in private memory.

@@ -137,6 +137,19 @@ impl<'a> PacketView<'a> {
 
     #[inline]
     pub(super) fn check_way(&self) -> Result<(), Violation> {
+        // All rules for the shortest way, which has the most packets.
+        let is_inline = self.way == Way::Inline
+            && self.id.is_none()
+            && self.fragments.is_empty()
+            && self.staged.is_empty()
+            && u32::from(self.inline_length.get()) == self.length.get();
+        if is_inline {
+            return Ok(());
+        }
+        self.check_any_way()
+    }
+
+    fn check_any_way(&self) -> Result<(), Violation> {
         let length = self.length;
         let inline_length = self.inline_length.get();
         let way = self.way.to_wire();
