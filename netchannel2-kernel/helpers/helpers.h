@@ -98,6 +98,8 @@ void nc2_skb_set_gso(struct sk_buff *skb, unsigned int size,
 void nc2_skb_free(struct sk_buff *skb);
 struct page *nc2_page_pool_alloc(struct page_pool *pool);
 void nc2_page_pool_put(struct page_pool *pool, struct page *page);
+void *nc2_page_pool_alloc_va(struct page_pool *pool, unsigned int *size);
+void nc2_page_pool_free_va(struct page_pool *pool, void *address);
 struct page *nc2_alloc_zeroed_page(void);
 void nc2_put_page(struct page *page);
 void *nc2_page_address(const struct page *page);

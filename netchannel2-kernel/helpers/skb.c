@@ -103,6 +103,16 @@ void nc2_page_pool_put(struct page_pool *pool, struct page *page)
 	page_pool_put_full_page(pool, page, false);
 }
 
+void *nc2_page_pool_alloc_va(struct page_pool *pool, unsigned int *size)
+{
+	return page_pool_dev_alloc_va(pool, size);
+}
+
+void nc2_page_pool_free_va(struct page_pool *pool, void *address)
+{
+	page_pool_free_va(pool, address, false);
+}
+
 struct page *nc2_alloc_zeroed_page(void)
 {
 	return alloc_page(GFP_KERNEL | __GFP_ZERO);

@@ -13,6 +13,7 @@ use crate::{
 };
 use core::mem::size_of;
 use kernel::{
+    ffi::c_uint,
     page::PAGE_SIZE,
     prelude::*, //
 };
@@ -29,12 +30,18 @@ use netchannel2_core::{
 /// Bytes before the packet for headers that the stack may push (`NET_SKB_PAD`).
 const HEADROOM: usize = 64;
 
+/// The longest packet that lies on a part of a page of the pool: of longer ones less than six share a
+/// page, and the kernel's own allocator has pages for them too.
+const SHORT_MAX: u32 = 256;
+
 /// The longest packet that [`ReceiveBuffer::linear`] takes: more would be a page and more.
 const LINEAR_MAX: u32 = 3072;
 
 /// Bytes of the packet that the first page holds: what headroom and `skb_shared_info` leave.
-const FIRST_PAGE_ROOM: usize =
-    PAGE_SIZE - HEADROOM - size_of::<bindings::skb_shared_info>().next_multiple_of(64);
+const FIRST_PAGE_ROOM: usize = PAGE_SIZE - HEADROOM - SHARED_INFO;
+
+/// The room that `skb_shared_info` takes behind a packet.
+const SHARED_INFO: usize = size_of::<bindings::skb_shared_info>().next_multiple_of(64);
 
 // The pages after the first are full, and fragments of the sk_buff.
 const _: () = assert!(
@@ -67,9 +74,7 @@ impl ReceiveBuffer {
         let first = pool.allocate()?;
         // SAFETY: The memory is a whole page with a reference of its own; the sk_buff's overhead
         // fits behind `HEADROOM + linear` bytes by the definition of `FIRST_PAGE_ROOM`.
-        let raw = unsafe {
-            bindings::napi_build_skb(first.address().cast(), PAGE_SIZE as kernel::ffi::c_uint)
-        };
+        let raw = unsafe { bindings::napi_build_skb(first.address().cast(), PAGE_SIZE as c_uint) };
         // SAFETY: `raw`, if not null, is a new sk_buff that nothing else refers to.
         let skb = unsafe { Skb::from_raw(raw) }?;
 
@@ -120,12 +125,43 @@ impl ReceiveBuffer {
         if bytes > LINEAR_MAX {
             return Self::new(pool, length);
         }
+        if bytes <= SHORT_MAX {
+            return Self::short(pool, length);
+        }
         // SAFETY: The context proves that the caller is this instance's poll function; the result
         // is null or a new sk_buff that nothing else refers to.
         let skb = unsafe { Skb::from_raw(bindings::napi_alloc_skb(napi.as_raw(), bytes)) }?;
 
         // SAFETY: The sk_buff is empty and has that much tail room.
         unsafe { bindings::skb_put(skb.as_raw(), bytes) };
+        // INVARIANT: The sk_buff is new and has as many bytes, all linear; none is written.
+        Some(Self {
+            skb,
+            length,
+            linear: bytes as usize,
+            filled: 0,
+        })
+    }
+
+    /// Takes a part of a page for a packet of up to [`SHORT_MAX`] bytes.
+    #[inline]
+    fn short(pool: &mut PagePool, length: PacketLength) -> Option<Self> {
+        let bytes = length.get();
+        let room = HEADROOM + (bytes as usize).next_multiple_of(64) + SHARED_INFO;
+        let part = pool.allocate_part(room as c_uint)?;
+        // SAFETY: The memory is the part's alone; the sk_buff's overhead fits behind
+        // `HEADROOM + bytes` bytes of it, as `room` is made up so. The result is null or a new
+        // sk_buff that nothing else refers to.
+        let skb = unsafe { Skb::from_raw(bindings::napi_build_skb(part.address(), part.size())) }?;
+
+        part.give_away();
+        // SAFETY: The sk_buff is empty and has room for both, as above. Its head is from a page pool,
+        // as recycling demands.
+        unsafe {
+            bindings::nc2_skb_reserve(skb.as_raw(), HEADROOM as i32);
+            bindings::skb_put(skb.as_raw(), bytes);
+            bindings::nc2_skb_mark_for_recycle(skb.as_raw());
+        }
         // INVARIANT: The sk_buff is new and has as many bytes, all linear; none is written.
         Some(Self {
             skb,

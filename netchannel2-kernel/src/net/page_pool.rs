@@ -8,6 +8,10 @@ use crate::bindings;
 use core::ptr::NonNull;
 use kernel::{
     error::from_err_ptr,
+    ffi::{
+        c_uint,
+        c_void, //
+    },
     prelude::*, //
 };
 
@@ -55,6 +59,20 @@ impl PagePool {
             pool: self.raw,
         })
     }
+
+    /// Takes a part of a page, of `size` bytes or some more; `None` if there is no memory.
+    #[inline]
+    pub(super) fn allocate_part(&mut self, mut size: c_uint) -> Option<PoolPart> {
+        // SAFETY: As in `allocate`; `size` is at most a page by the callers' constants.
+        let start = unsafe { bindings::nc2_page_pool_alloc_va(self.raw.as_ptr(), &mut size) };
+
+        // INVARIANT: The part was just taken from the pool, which says how long it is.
+        Some(PoolPart {
+            start: NonNull::new(start)?,
+            size,
+            pool: self.raw,
+        })
+    }
 }
 
 impl Drop for PagePool {
@@ -99,5 +117,44 @@ impl Drop for PoolPage {
     fn drop(&mut self) {
         // SAFETY: By the type invariant the page is out and its pool alive.
         unsafe { bindings::nc2_page_pool_put(self.pool.as_ptr(), self.page.as_ptr()) }
+    }
+}
+
+/// A part of a page taken from a pool; other parts of the page are other packets'.
+///
+/// # Invariants
+///
+/// `start` is the address of `size` bytes that were taken from `pool` and not returned; a pool lives
+/// as long as one of its pages is out.
+pub(super) struct PoolPart {
+    start: NonNull<c_void>,
+    size: c_uint,
+    pool: NonNull<bindings::page_pool>,
+}
+
+impl PoolPart {
+    /// The part's memory, which is this part's alone.
+    #[inline]
+    pub(super) fn address(&self) -> *mut c_void {
+        self.start.as_ptr()
+    }
+
+    /// How many bytes it has.
+    #[inline]
+    pub(super) fn size(&self) -> c_uint {
+        self.size
+    }
+
+    /// Gives the part to an sk_buff that is marked for recycling.
+    #[inline]
+    pub(super) fn give_away(self) {
+        core::mem::forget(self);
+    }
+}
+
+impl Drop for PoolPart {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariant the part is out and its pool alive.
+        unsafe { bindings::nc2_page_pool_free_va(self.pool.as_ptr(), self.start.as_ptr()) }
     }
 }

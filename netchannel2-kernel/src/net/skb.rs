@@ -4,10 +4,7 @@
 //!
 //! C header: [`include/linux/skbuff.h`](srctree/include/linux/skbuff.h)
 
-use super::{
-    NapiContext,
-    NetDevice, //
-};
+use super::NetDevice;
 use crate::{
     bindings,
     grant::Frame, //
@@ -25,7 +22,6 @@ use netchannel2_core::{
     units::{
         Bytes,
         FragmentLength,
-        PacketLength,
         PageOffset, //
     },
     wire::{
@@ -84,30 +80,6 @@ impl Skb {
 
         core::mem::forget(self);
         raw
-    }
-
-    /// Allocates a linear sk_buff and has `fill` write its `length` bytes, all of them.
-    ///
-    /// Returns `None` if there is no memory.
-    pub fn new_linear(
-        napi: &NapiContext<'_>,
-        length: PacketLength,
-        fill: impl FnOnce(&mut [u8]),
-    ) -> Option<Self> {
-        let bytes = length.get();
-        // SAFETY: The context proves that the caller is this instance's poll function.
-        let skb = unsafe { Self::from_raw(bindings::napi_alloc_skb(napi.as_raw(), bytes)) }?;
-
-        // SAFETY: The sk_buff is new and has `bytes` of tail room, which `skb_put()` returns. The
-        // memory is zeroed before a reference to it is made, so it is initialised.
-        let data = unsafe {
-            let start = bindings::skb_put(skb.as_raw(), bytes).cast::<u8>();
-
-            start.write_bytes(0, bytes as usize);
-            core::slice::from_raw_parts_mut(start, bytes as usize)
-        };
-        fill(data);
-        Some(skb)
     }
 
     /// Allocates a packet with the given bytes; `None` if there is no memory.

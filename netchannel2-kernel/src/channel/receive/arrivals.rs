@@ -44,14 +44,20 @@ pub(super) enum Arrival {
 
 impl<P: Poll> ReceiveSide<P> {
     pub(super) fn take_inline(
-        &self,
+        &mut self,
         napi: &NapiContext<'_>,
         mut inline: InlineBytes,
     ) -> Option<Skb> {
-        Skb::new_linear(napi, self.receiver.packet().length, |bytes| {
-            // As many as the message has.
-            let _ = self.receiver.copy_inline(&mut inline, bytes);
-        })
+        let packet = self.receiver.packet();
+        let mut buffer = ReceiveBuffer::compact(napi, &mut self.pool, packet.length)?;
+
+        // As many bytes as the message has, which are all of the packet.
+        buffer
+            .fill_prefix(packet.inline_length, |bytes| {
+                let _ = self.receiver.copy_inline(&mut inline, bytes);
+            })
+            .ok()?;
+        buffer.complete()
     }
 
     pub(super) fn take_staged(
