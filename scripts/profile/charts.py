@@ -31,7 +31,7 @@ matplotlib.rcParams["svg.fonttype"] = "none"
 
 def instructions(result):
     """What is drawn of a result: instructions by class."""
-    return {kind: result.typical.net.instructions([kind]) for kind in classes.ALL}
+    return {kind: result.typical.net.instructions([kind]) for kind in classes.WORK}
 
 
 def modelled(units):
@@ -47,7 +47,7 @@ def workload(path, load, results, values_of, what):
     """Stacked bars of one workload: a bar for each configuration."""
     figure, axes = plt.subplots(figsize=(1.8 + 1.6 * len(results), 4.8))
     names = [result.case.configuration.title.replace(", ", ",\n") for result in results]
-    stack(axes, names, [values_of(result) for result in results], classes.ALL)
+    stack(axes, names, [values_of(result) for result in results], classes.WORK)
     axes.set_ylabel(f"{what} per {load.unit}")
     axes.set_title(load.title, fontsize=10)
     finish(figure, axes, path)

@@ -8,8 +8,11 @@ import dataclasses
 # The talk's classes, in the order of its figure, from the bottom up.
 TALK = ("usercopy", "kern", "xen1", "grantcopy", "kern0", "xen0")
 # What the talk's figure leaves out. The number is that of the domain: 0 the driver domain, 1 the guest.
-BESIDE = ("user1", "user0", "pktgen1", "pktgen0", "unattributed")
+BESIDE = ("user1", "user0", "pktgen1", "pktgen0", "waiting1", "waiting0", "unattributed")
 ALL = TALK + BESIDE
+# How long Xen waits for its other CPU is a matter of when the emulator's threads get a processor: no work of a packet.
+WAITING = ("waiting1", "waiting0")
+WORK = tuple(kind for kind in ALL if kind not in WAITING)
 WORDS = {
     "usercopy": "copies between the guest's kernel and user space",
     "kern": "the rest of the guest's kernel",
@@ -21,6 +24,8 @@ WORDS = {
     "user0": "the driver domain's programs",
     "pktgen1": "the packet generator in the guest",
     "pktgen0": "the packet generator in the driver domain",
+    "waiting1": "Xen on the guest's CPU, waiting for the other CPU",
+    "waiting0": "Xen on the driver domain's CPU, waiting likewise",
     "unattributed": "kernel code without a symbol",
 }
 
@@ -61,12 +66,14 @@ class Space:
     """The code that one virtual CPU of the emulator runs.
 
     `domain` is 0 for the driver domain and 1 for a guest, or for native Linux, which is what a guest is compared with.
+    `loops` are the granules of Xen in which it turns round until another CPU has done something.
     """
 
     domain: int
     kernel: object
     xen: object = None
     user_end: int = USER_END
+    loops: frozenset = frozenset()
 
     def __post_init__(self):
         self.places = {}
@@ -87,6 +94,8 @@ class Space:
             symbol = self.xen.find(middle)
             # The stubs by which system calls enter Xen are made at boot and have no symbol.
             name = symbol.name if symbol else "[made at boot]"
+            if granule in self.loops:
+                return Place(f"waiting{self.domain}", f"xen{self.domain}", name)
             return Place("grantcopy" if name in GRANT_COPY else f"xen{self.domain}", f"xen{self.domain}", name)
         symbol = self.kernel.find(middle)
         if symbol is None:

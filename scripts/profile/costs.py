@@ -50,7 +50,7 @@ def shares(counts, interrupts, units):
     def add(kind, part, number):
         found[kind, part] = found.get((kind, part), 0.0) + number * units[part]["cycles"]
 
-    for kind in classes.ALL:
+    for kind in classes.WORK:
         add(kind, "instruction", counts.instructions([kind]))
     on_xen = any(counts.instructions([kind]) for kind in ("xen0", "xen1"))
     for part, names in EVENTS.items():

@@ -13,7 +13,7 @@ class Counts:
     seconds: float = 0.0
     # class -> [instructions, accesses]
     kinds: dict = dataclasses.field(default_factory=dict)
-    # domain -> instructions on its CPU, without those of the packet generator
+    # domain -> instructions on its CPU, without those of the packet generator and of waiting
     domains: dict = dataclasses.field(default_factory=dict)
     # (class, module) -> instructions
     modules: dict = dataclasses.field(default_factory=dict)
@@ -24,10 +24,10 @@ class Counts:
     # class -> [L1, L2, last-level misses]
     misses: dict = dataclasses.field(default_factory=dict)
 
-    def instructions(self, kinds=classes.ALL):
+    def instructions(self, kinds=classes.WORK):
         return sum(self.kinds.get(kind, (0, 0))[0] for kind in kinds)
 
-    def accesses(self, kinds=classes.ALL):
+    def accesses(self, kinds=classes.WORK):
         return sum(self.kinds.get(kind, (0, 0))[1] for kind in kinds)
 
     def event(self, name, domain=None):
@@ -56,13 +56,13 @@ class Counts:
         return Counts(self.seconds, rows("kinds", 2), numbers("domains"), numbers("modules"), numbers("functions"),
                       numbers("events"), rows("misses", 3))
 
-    def as_json(self):
+    def as_json(self, functions=200):
         return {
             "seconds": self.seconds,
             "classes": {kind: {"instructions": row[0], "accesses": row[1]} for kind, row in self.kinds.items()},
             "domains": {"guest" if domain else "dom0": number for domain, number in self.domains.items()},
             "modules": [[*key, number] for key, number in largest(self.modules)],
-            "functions": [[*key, number] for key, number in largest(self.functions, 200)],
+            "functions": [[*key, number] for key, number in largest(self.functions, functions)],
             "events": [[*key, number] for key, number in sorted(self.events.items(), key=str)],
             "misses": {kind: dict(zip(("l1", "l2", "last"), row)) for kind, row in self.misses.items()},
         }
@@ -82,7 +82,7 @@ def count(interval, spaces):
         row = kinds[place.kind]
         row[0] += instructions
         row[1] += accesses
-        if place.module != classes.GENERATOR:
+        if place.module != classes.GENERATOR and place.kind not in classes.WAITING:
             domains[spaces[vcpu].domain] += instructions
         modules[place.kind, place.module] += instructions
         functions[place.kind, place.module, place.function] += instructions

@@ -63,6 +63,7 @@ class Result:
             "problem": self.problem, "drivers": self.drivers,
             "spread": self.spread, "totals": [each.net.instructions() for each in self.runs],
             "packets per interrupt": per_interrupt(run), "seconds": [each.seconds for each in self.runs],
+            "repetitions": [each.net.as_json(40) for each in self.runs],
             "per unit": run.net.as_json(), "background per unit": run.background.as_json(),
         }
 

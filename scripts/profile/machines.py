@@ -3,13 +3,14 @@ import base64
 import functools
 import gzip
 import pathlib
+import subprocess
 
 import hosts
 import image
 import lab
 import probes
 import symbols
-from classes import Space
+from classes import GRANULE, Space
 from config import CACHE, DEBIAN_SCRIPT, FRONT, IMAGES, INSIDE, OUR_SCRIPT, RELEASE, REPO, STOCK_FRONT
 from counter import Counter
 from machine import CPU, LabError, Machine
@@ -35,12 +36,22 @@ def tcp_options(mac):
             "-device", f"igb,netdev=tcp,mac={mac},addr={NEXT_SLOT}"]
 
 
-def xen_symbols():
-    """The hypervisor's, from the debug package of the version that boots."""
+def xen_map():
+    """The hypervisor's map file, from the debug package of the version that boots; its code is beside it."""
     maps = sorted(pathlib.Path("/usr/lib/debug/boot").glob("xen-syms-*.map"))
     if not maps:
         raise LabError("the hypervisor's symbols are not installed: run scripts/setup")
-    return symbols.xen_map(maps[-1].read_text())
+    return maps[-1]
+
+
+def waiting_loops():
+    """The granules of the hypervisor's code that have a `pause`, which stands in loops that wait for another CPU."""
+    code = subprocess.run(["objdump", "-d", "--no-show-raw-insn", xen_map().with_suffix("")], stdout=subprocess.PIPE,
+                          text=True, check=True)
+    addresses = [line.split(":")[0] for line in code.stdout.splitlines() if line.split()[-1:] == ["pause"]]
+    if not addresses:
+        raise LabError("the hypervisor's code has no `pause`: what waits in it cannot be told")
+    return frozenset(int(address, 16) // GRANULE * GRANULE for address in addresses)
 
 
 def core_symbols(host):
@@ -245,11 +256,12 @@ class Xen(Profiled):
         return guest
 
     def _read_symbols(self):
-        xen = xen_symbols()
+        xen = symbols.xen_map(xen_map().read_text())
         core = core_symbols(self.cards_host)
         dom0 = core + module_symbols(self.cards_host)
         guest = core + module_symbols(self.subject)
-        self.spaces = self.first_spaces = {0: Space(0, dom0, xen), 1: Space(1, guest, xen)}
+        loops = waiting_loops()
+        self.spaces = self.first_spaces = {0: Space(0, dom0, xen, loops=loops), 1: Space(1, guest, xen, loops=loops)}
         # A function of the kernel counts once for both domains: the plugin tells the CPUs apart.
         lines = [*probes.requests(probes.XEN, xen), *probes.requests(probes.KERNEL, core)]
         self.counter.probe(lines)
@@ -259,7 +271,7 @@ class Xen(Profiled):
         vcpu = 0 if host is self.cards_host else 1
         space = self.first_spaces[vcpu]
         kernel = space.kernel + module_symbols(host, module)
-        self.spaces = {**self.first_spaces, vcpu: Space(space.domain, kernel, space.xen)}
+        self.spaces = {**self.first_spaces, vcpu: Space(space.domain, kernel, space.xen, loops=space.loops)}
 
     @property
     def address(self):

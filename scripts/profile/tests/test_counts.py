@@ -105,6 +105,15 @@ class Arithmetic(unittest.TestCase):
         self.assertEqual(found.domains, {0: 500, 1: 30})
         self.assertEqual((found / 10).as_json()["domains"], {"dom0": 50, "guest": 3})
 
+    def test_waiting_is_counted_and_no_part_of_the_work(self):
+        linux, xen = tables()
+        spaces = {0: classes.Space(0, linux, xen),
+                  1: classes.Space(1, linux, xen, loops=frozenset([0xffff82d04032b480]))}
+        found = counts.count(interval(), spaces)
+        self.assertEqual(found.kinds["waiting1"], [30, 2000])
+        self.assertEqual((found.instructions(), found.instructions(classes.ALL)), (500, 530))
+        self.assertEqual(found.domains, {0: 500})
+
     def test_background_is_subtracted_by_time(self):
         idle = counted()
         idle.seconds = 20.0
@@ -154,7 +163,8 @@ class Model(unittest.TestCase):
 class Comparison(unittest.TestCase):
     def test_runs_are_compared_case_by_case(self):
         def run(instructions):
-            return {"cases": {"a/b": {"per unit": {"classes": {"kern": {"instructions": instructions}}}}, "c/d": {}}}
+            kinds = {"kern": {"instructions": instructions}, "waiting0": {"instructions": 10 ** 9 - instructions}}
+            return {"cases": {"a/b": {"per unit": {"classes": kinds}}, "c/d": {}}}
 
         self.assertAlmostEqual(compare.differences(run(100), run(102))["a/b"], 0.02)
         self.assertEqual(compare.differences({"cases": {}}, run(1)), {})

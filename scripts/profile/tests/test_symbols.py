@@ -89,6 +89,12 @@ class Classes(unittest.TestCase):
     def test_code_that_xen_makes_at_boot_is_xens(self):
         self.assertEqual(self.kind(self.dom0, 0xffff82d0bffff000), "xen0")
 
+    def test_where_xen_turns_round_is_waiting(self):
+        xen = symbols.xen_map("0xffff82d040240f10 T _spin_lock\n0xffff82d040240f50 T _spin_lock_cb\n")
+        space = classes.Space(0, symbols.kallsyms(KALLSYMS), xen, loops=frozenset([0xffff82d040240f40]))
+        self.assertEqual(self.kind(space, 0xffff82d040240f30), "xen0")
+        self.assertEqual(space.place(0xffff82d040240f40), classes.Place("waiting0", "xen0", "_spin_lock"))
+
     def test_every_class_has_words(self):
         self.assertEqual(set(classes.WORDS), set(classes.ALL))
 
