@@ -4,7 +4,7 @@ import classes
 import tables
 
 # Loads by how many packets meet an interrupt of the card, and what is compared, in the order of the bars.
-BARS = {"stock": "netfront", "ours-frames-6": "6", "ours-frames-64": "64", "ours-no-udp-gro": "adaptive",
+BARS = {"stock": "stock", "ours-frames-6": "6", "ours-frames-64": "64", "ours-no-udp-gro": "adaptive",
         "ours": "adaptive,\nUDP put\ntogether"}
 
 
@@ -16,7 +16,7 @@ def found(results):
         bars = [good[name] for name in BARS if name in good]
         if load.name in cases.THROTTLED and "native" in good and {"ours-frames-6", "ours-frames-64"} & set(good):
             groups.append((load, good["native"], bars))
-    return groups
+    return sorted(groups, key=lambda group: group[0].burst)
 
 
 def events(run):
