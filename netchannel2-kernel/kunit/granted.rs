@@ -9,6 +9,7 @@ use kernel::prelude::*;
 mod tests {
     use super::*;
     use netchannel2_kernel::grant::{
+        has_spare_references,
         Access,
         GrantedChunk,
         GrantedPages,
@@ -31,6 +32,19 @@ mod tests {
             assert_eq!(held.end(), 1);
             drop(one);
             assert_eq!(held.end(), 0);
+            Ok(())
+        })
+    }
+
+    #[test]
+    fn looking_for_spare_references_takes_none() -> Result {
+        as_domain(|_| {
+            for _ in 0..1000 {
+                assert!(has_spare_references(100));
+            }
+            // More than the largest table that Xen gives a guest by default.
+            assert!(!has_spare_references(u16::MAX));
+            assert!(has_spare_references(100));
             Ok(())
         })
     }

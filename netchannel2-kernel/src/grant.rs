@@ -9,6 +9,7 @@ mod copy;
 mod granted;
 mod map;
 mod run;
+mod spare;
 mod window;
 
 pub use self::{
@@ -28,5 +29,6 @@ pub use self::{
         GrantVersion,
         StillGranted, //
     },
+    spare::has_spare_references,
     window::Frame, //
 };

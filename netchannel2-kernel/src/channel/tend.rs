@@ -18,7 +18,10 @@ use crate::{
         self,
         TenantId, //
     },
-    grant::GrantedChunk,
+    grant::{
+        has_spare_references,
+        GrantedChunk, //
+    },
     net::Poll, //
 };
 use kernel::{
@@ -30,7 +33,10 @@ use kernel::{
 };
 use netchannel2_core::{
     cache::ChunkSet,
-    pool::ChunkIndex,
+    pool::{
+        ChunkIndex,
+        CHUNK_PAGES, //
+    },
     queue::Queued,
     units::DomId,
     wire::{
@@ -45,6 +51,10 @@ const PATIENCE: u32 = 100;
 /// After how many looks it is asked once more: by each message the peer notices what it has been
 /// given back meanwhile, without which it does not drop a chunk.
 const ASK: u32 = 10;
+
+/// How many references of the grant table pools leave free, beside those of a chunk: what another
+/// device needs to connect, so that pools do not keep it from doing so.
+const SPARE: u16 = 320;
 
 /// Whether [`Channel::tend`] has something to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -141,7 +151,10 @@ impl<P: Poll> Channel<P> {
         let Some((chunk, peer, generation)) = begun else {
             return false;
         };
-        let pages = GrantedChunk::new(peer);
+        let pages = match has_spare_references(SPARE + CHUNK_PAGES) {
+            true => GrantedChunk::new(peer),
+            false => Err(ENOSPC),
+        };
 
         if let Err(error) = &pages {
             self.shortages.lock().note(Shortage::OwnPool(*error));
