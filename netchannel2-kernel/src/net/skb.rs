@@ -4,26 +4,26 @@
 //!
 //! C header: [`include/linux/skbuff.h`](srctree/include/linux/skbuff.h)
 
+mod list;
+mod pieces;
+
+pub use self::{
+    list::SkbList,
+    pieces::{
+        Piece,
+        Pieces, //
+    },
+};
+
 use super::NetDevice;
-use crate::{
-    bindings,
-    grant::Frame, //
-};
-use core::{
-    marker::PhantomData,
-    ptr::NonNull, //
-};
+use crate::bindings;
+use core::ptr::NonNull;
 use kernel::{
     error::to_result,
-    page::PAGE_SIZE,
     prelude::*, //
 };
 use netchannel2_core::{
-    units::{
-        Bytes,
-        FragmentLength,
-        PageOffset, //
-    },
+    units::Bytes,
     wire::{
         Checksum,
         Gso,
@@ -158,29 +158,6 @@ impl Skb {
         unsafe { !(*self.shared_info()).frag_list.is_null() }
     }
 
-    /// Iterates over the packet's own bytes, page by page: not over those of a list
-    /// ([`Self::is_list`]).
-    #[inline]
-    pub fn pieces(&self) -> Pieces<'_> {
-        // SAFETY: By the type invariant.
-        let (start, length) = unsafe {
-            let raw = self.as_raw();
-
-            (
-                (*raw).data.cast_const(),
-                (*raw).len.wrapping_sub((*raw).data_len),
-            )
-        };
-
-        // INVARIANT: The linear part.
-        Pieces {
-            skb: self,
-            start,
-            rest: length,
-            next: 0,
-        }
-    }
-
     /// Returns what the stack says of checksum, segmentation and hash.
     ///
     /// # Errors
@@ -295,171 +272,5 @@ impl Drop for Skb {
     fn drop(&mut self) {
         // SAFETY: By the type invariant; ownership ends here.
         unsafe { bindings::nc2_skb_free(self.as_raw()) }
-    }
-}
-
-/// Bytes of a packet that lie on one page.
-///
-/// # Invariants
-///
-/// `start` is the address of as many bytes of a packet that lives as long as `'a`.
-pub struct Piece<'a> {
-    start: *const u8,
-    length: FragmentLength,
-    _packet: PhantomData<&'a Skb>,
-}
-
-impl Piece<'_> {
-    /// Returns where on its page the piece starts.
-    pub fn offset(&self) -> PageOffset {
-        u16::try_from(self.start.addr() % PAGE_SIZE)
-            .ok()
-            .and_then(PageOffset::new)
-            .unwrap_or(PageOffset::ZERO)
-    }
-
-    /// Returns how many bytes it has.
-    pub fn length(&self) -> FragmentLength {
-        self.length
-    }
-
-    /// Returns the number of its page, which is this domain's own.
-    pub(super) fn own_frame(&self) -> usize {
-        // SAFETY: The page's memory is mapped and part of the kernel's direct map.
-        unsafe { bindings::nc2_virt_to_gfn(self.start.cast()) }
-    }
-
-    /// Returns its page; `None` if that is another domain's.
-    pub(crate) fn frame(&self) -> Option<Frame> {
-        Frame::of(self.start)
-    }
-}
-
-/// The pieces of a packet in order: its linear part, then its fragments.
-///
-/// # Invariants
-///
-/// `start` is the address of `rest` bytes of `skb`; `next` is the fragment behind them.
-pub struct Pieces<'a> {
-    skb: &'a Skb,
-    start: *const u8,
-    rest: u32,
-    next: u32,
-}
-
-impl<'a> Iterator for Pieces<'a> {
-    type Item = Piece<'a>;
-
-    fn next(&mut self) -> Option<Piece<'a>> {
-        let raw = self.skb.as_raw();
-
-        while self.rest == 0 {
-            // SAFETY: The packet is valid, and the fragment one that it has.
-            unsafe {
-                if self.next >= u32::from((*self.skb.shared_info()).nr_frags) {
-                    return None;
-                }
-                // INVARIANT: The next fragment.
-                self.start = bindings::nc2_skb_frag_address(raw, self.next)
-                    .cast_const()
-                    .cast();
-                self.rest = bindings::nc2_skb_frag_size(raw, self.next);
-            }
-            self.next += 1;
-        }
-
-        let room = PAGE_SIZE - self.start.addr() % PAGE_SIZE;
-        let length = room.min(self.rest as usize);
-        let piece = Piece {
-            start: self.start,
-            length: FragmentLength::new(u16::try_from(length).ok()?)?,
-            _packet: PhantomData,
-        };
-
-        // INVARIANT: What is behind the piece.
-        self.start = self.start.wrapping_add(length);
-        self.rest -= u32::try_from(length).ok()?;
-        Some(piece)
-    }
-}
-
-/// A first-in, first-out list of packets, linked through the packets themselves.
-///
-/// # Invariants
-///
-/// `first` is null, or the first of a chain of owned sk_buffs through `next`, the last of which is
-/// `last` and has a null `next`.
-pub struct SkbList {
-    first: *mut bindings::sk_buff,
-    last: *mut bindings::sk_buff,
-}
-
-impl SkbList {
-    /// Creates an empty list.
-    pub fn new() -> Self {
-        // INVARIANT: Empty.
-        Self {
-            first: core::ptr::null_mut(),
-            last: core::ptr::null_mut(),
-        }
-    }
-
-    /// Appends `skb`.
-    #[inline]
-    pub fn push(&mut self, skb: Skb) {
-        let raw = skb.into_raw();
-
-        // SAFETY: `raw` was owned by `skb`, `last` is owned by the list.
-        unsafe {
-            set_next(raw, core::ptr::null_mut());
-            if self.first.is_null() {
-                self.first = raw;
-            } else {
-                set_next(self.last, raw);
-            }
-        }
-        // INVARIANT: `raw` is the new end of the chain.
-        self.last = raw;
-    }
-
-    /// Takes the first packet.
-    #[inline]
-    pub fn pop(&mut self) -> Option<Skb> {
-        let raw = self.first;
-
-        if raw.is_null() {
-            return None;
-        }
-        // SAFETY: By the type invariant `raw` is owned by the list, and from here by the caller.
-        unsafe {
-            self.first = (*raw).__bindgen_anon_1.__bindgen_anon_1.next;
-            set_next(raw, core::ptr::null_mut());
-            Skb::from_raw(raw)
-        }
-    }
-}
-
-/// Links an sk_buff to the next one of a list.
-///
-/// # Safety
-///
-/// The caller owns `raw`.
-#[inline]
-unsafe fn set_next(raw: *mut bindings::sk_buff, next: *mut bindings::sk_buff) {
-    // SAFETY: By the safety requirement.
-    unsafe { (*raw).__bindgen_anon_1.__bindgen_anon_1.next = next }
-}
-
-impl Default for SkbList {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-impl Drop for SkbList {
-    fn drop(&mut self) {
-        while let Some(skb) = self.pop() {
-            drop(skb);
-        }
     }
 }
