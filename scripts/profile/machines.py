@@ -8,6 +8,7 @@ import subprocess
 import hosts
 import image
 import lab
+import pktgen
 import probes
 import symbols
 from classes import GRANULE, Space
@@ -240,7 +241,10 @@ class Xen(Profiled):
         self.quiet()
 
     def add_peer(self):
-        """A second guest, on the first one's CPU, for traffic from guest to guest."""
+        """A second guest, on the first one's CPU, for traffic from guest to guest; both have the same modules."""
+        for host in (self.cards_host, self.subject):
+            pktgen.unload(host)
+        self.spaces, self.learned = self.first_spaces, set()
         self.peer = self._guest("g2", SECOND_HOST)
         if module_places(self.peer) != module_places(self.subject):
             raise LabError("the guests have their modules at different addresses: CPU 1 cannot be told by symbols")
@@ -262,16 +266,20 @@ class Xen(Profiled):
         guest = core + module_symbols(self.subject)
         loops = waiting_loops()
         self.spaces = self.first_spaces = {0: Space(0, dom0, xen, loops=loops), 1: Space(1, guest, xen, loops=loops)}
+        # Modules that were loaded later, by the CPU that runs them.
+        self.learned = set()
         # A function of the kernel counts once for both domains: the plugin tells the CPUs apart.
         lines = [*probes.requests(probes.XEN, xen), *probes.requests(probes.KERNEL, core)]
         self.counter.probe(lines)
 
     def learn(self, host, module):
-        """Takes in the symbols of a module that was loaded just now; those of an earlier such module go."""
+        """Takes in the symbols of a module that was loaded after the boot, once."""
         vcpu = 0 if host is self.cards_host else 1
-        space = self.first_spaces[vcpu]
-        kernel = space.kernel + module_symbols(host, module)
-        self.spaces = {**self.first_spaces, vcpu: Space(space.domain, kernel, space.xen, loops=space.loops)}
+        if (vcpu, module) not in self.learned:
+            space = self.spaces[vcpu]
+            kernel = space.kernel + module_symbols(host, module)
+            self.spaces = {**self.spaces, vcpu: Space(space.domain, kernel, space.xen, loops=space.loops)}
+            self.learned.add((vcpu, module))
 
     @property
     def address(self):

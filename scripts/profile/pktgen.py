@@ -39,5 +39,10 @@ class Generator:
         if said != f"{self.count} 0":
             raise LabError(f"pktgen in {self.host.name}: packets sent and errors are {said}, not {self.count} 0")
 
-    def unload(self):
-        self.host.run("rmmod pktgen", check=False)
+    def remove(self):
+        """Takes its senders away; the module stays for the next ones."""
+        self.host.run(f"echo rem_device_all >{THREAD}", check=False)
+
+
+def unload(host):
+    host.run("rmmod pktgen", check=False)

@@ -220,7 +220,7 @@ def generated(machine, load, sender, receiver, target, gate):
                        f"{sent['tx_dropped']} dropped, {received['rx_packets']} arrived")
         return Outcome(generator.count, generator.count * load.size, sent)
     finally:
-        generator.unload()
+        generator.remove()
 
 
 def statistics(host, link):
