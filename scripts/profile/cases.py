@@ -43,7 +43,7 @@ ADAPTIVE = ("[ $(cat /sys/class/net/{link}/netchannel2/adaptive_rx) = 1 ] || eth
 # Interrupts of the card, and events of the channel, for 6 and for 64 packets: the loads and the configurations.
 THROTTLED = ("in-1472-b6", "in-1472")
 # Each way by itself, for all sizes: where one becomes cheaper than another is what inline_max and staged_max are for.
-WAYS = ("rate-*", "in-64")
+WAYS = ("rate-*",)
 
 
 def only(inline_max, staged_max):
@@ -129,6 +129,8 @@ WORKLOADS = [
              machines=("xen",)),
     Workload("cache-1472", "receive UDP, 1472 bytes, with the cache model", "udp_in", 1472, 1000, 16, 300, 8000,
              cache=True),
+    *(Workload(f"rate-{way}-{size}", f"the same with {size} bytes", f"rate_{way}", size, 8000, by_name_only=True,
+               machines=("xen",)) for size in (256, 512, 1500) for way in ("in", "out")),
     Workload("out-48k", "send UDP, 48 KB", "udp_out", BIG, 240, by_name_only=True),
     Workload("out-64", "send UDP, 64 bytes", "udp_out", 64, 8000, by_name_only=True),
 ]
