@@ -76,7 +76,7 @@ def until(lab, what, condition, seconds=SETTLE):
         time.sleep(0.5)
 
 
-@scenario("cache_bound", kinds=("ours",), seconds=400)
+@scenario("cache_bound", kinds=("ours",), seconds=400, long=True)
 def cache_bound(lab):
     """Two guests compete for two chunks: the bound holds, the idle one's goes first, nobody loses its network."""
     bound = 2 * CHUNK
@@ -92,7 +92,7 @@ def cache_bound(lab):
         lab.expect(evicted[1] > 0, f"{evicted} chunks were asked back")
         lab.expect(max(pages[0] for pages in seen) == bound, "the first guest never had all")
 
-        keep_to_bound(lab, both, [send(lab, guest, lab.rounds(SETTLE, 5)) for guest in both], bound)
+        keep_to_bound(lab, both, [send(lab, guest, SETTLE) for guest in both], bound)
         for guest in both:
             lab.traffic(guest).check(lab.dom0, guest, guest.address(), "tcp", "--dir both --seconds 2")
             for name in ("cache_late", "cache_lost"):
@@ -100,7 +100,7 @@ def cache_bound(lab):
             lab.expect(counter(lab.dom0, guest.vif(), "cache_hits") > 0, f"no packet of {guest.name} came through the cache")
 
 
-@scenario("cache_none", kinds=("ours",), seconds=200, long=True)
+@scenario("cache_none", kinds=("ours",), seconds=200)
 def cache_none(lab):
     """With a bound of 0 nothing of a guest is mapped, and packets take the other ways."""
     with bounded(lab, 0):

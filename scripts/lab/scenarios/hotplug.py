@@ -27,7 +27,7 @@ def card(lab):
         dom0.run(f"xl network-detach 0 {CARD_MAC} && {unload_command(STOCK_FRONT)}")
 
 
-@scenario("hotplug_udp_gro", kinds=("ours",), seconds=240)
+@scenario("hotplug_udp_gro", kinds=("ours",), seconds=240, long=True)
 def hotplug_udp_gro(lab):
     """Cards in the bridge of our vif put UDP together, unless UDP_GRO says no; a wrong setting is named in the log."""
     dom0 = lab.dom0

@@ -6,7 +6,7 @@ from hosts import load_command, unload_command, vif
 from scenario import scenario
 
 # (all, those of a quick check)
-ROUNDS = 20, 4
+ROUNDS = 20, 3
 KILLS = 10, 2
 
 

@@ -195,7 +195,7 @@ def moderation_random(lab):
     guest.wait_link()
     traffic = lab.traffic(guest)
     places = ends(lab, guest)
-    seconds = lab.rounds(180, 10)
+    seconds = lab.rounds(180, 6)
     with traffic:
         changing = [host.start(CHANGES % {"folder": FOLDER.format(link), "seconds": seconds, "start": start}, seconds + 60)
                     for start, (host, link, _, _) in enumerate(places)]
