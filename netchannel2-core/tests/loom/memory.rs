@@ -10,13 +10,15 @@ use loom::sync::{
         AtomicU32,
         Ordering, //
     },
-    Arc, //
+    Arc,
+    Notify, //
 };
 use netchannel2_core::{
     ring::{
         Consumer,
         IndexWord,
         Producer,
+        Rearm,
         Reserve,
         SharedRing, //
     },
@@ -154,4 +156,20 @@ pub(crate) fn receive(consumer: &mut Consumer<Ring>, number: u8) -> bool {
         .unwrap();
     assert_eq!(bytes, [number; 4]);
     true
+}
+
+/// Receives this many packets, and sleeps whenever there is none.
+pub(crate) fn receive_all(consumer: &mut Consumer<Ring>, channel: &Notify, count: u8) {
+    let mut number = 0;
+
+    while number < count {
+        if receive(consumer, number) {
+            number += 1;
+            continue;
+        }
+        let _ = consumer.publish();
+        if consumer.arm().unwrap() == Rearm::Idle {
+            channel.wait();
+        }
+    }
 }

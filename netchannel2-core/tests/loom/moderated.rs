@@ -29,14 +29,13 @@ use netchannel2_core::{
     },
     ring::{
         Consumer,
-        Producer,
-        Rearm, //
+        Producer, //
     },
     wire::Features,
 };
 
 use crate::memory::{
-    receive,
+    receive_all,
     send,
     Ring, //
 };
@@ -147,17 +146,7 @@ fn moderated(frames: u32, usecs: u32, between: bool) {
         });
         // Another reason to look, such as a packet of its own that it has to send.
         channel.notify();
-        let mut number = 0;
-        while number < MESSAGES {
-            if receive(&mut consumer, number) {
-                number += 1;
-                continue;
-            }
-            let _ = consumer.publish();
-            if consumer.arm().unwrap() == Rearm::Idle {
-                channel.wait();
-            }
-        }
+        receive_all(&mut consumer, &channel, MESSAGES);
         producing.join().unwrap();
     });
 }

@@ -25,6 +25,7 @@ use netchannel2_core::{
 
 use crate::memory::{
     receive,
+    receive_all,
     send,
     Ring, //
 };
@@ -49,17 +50,7 @@ fn a_consumer_that_sleeps_is_woken() {
                 }
             }
         });
-        let mut number = 0;
-        while number < MESSAGES {
-            if receive(&mut consumer, number) {
-                number += 1;
-                continue;
-            }
-            let _ = consumer.publish();
-            if consumer.arm().unwrap() == Rearm::Idle {
-                channel.wait();
-            }
-        }
+        receive_all(&mut consumer, &channel, MESSAGES);
         producing.join().unwrap();
     });
 }
