@@ -24,17 +24,18 @@ class Lab:
     Unless it is `full`, scenarios do some of their rounds only: see `rounds`.
     """
 
-    def __init__(self, folder, kind, dom0_options="", dom0_cpus=1, make_machine=Machine, quick_hotplug=False, full=False):
+    def __init__(self, folder, kind, dom0_options="", dom0_cpus=1, make_machine=Machine, quick_hotplug=False, full=False,
+                 xen_options=""):
         self.kind = kind
         self.full = full
-        self.dom0_options = dom0_options
+        self.boot = dom0_options, xen_options
         self.stock_script = LAB_SCRIPT if quick_hotplug else DEBIAN_SCRIPT
         self.script = OUR_SCRIPT if kind == "ours" else self.stock_script
         self.front = FRONT if kind == "ours" else STOCK_FRONT
         self.back = BACK if kind == "ours" else STOCK_BACK
         # What ethtool -i calls them: both stock drivers say "vif".
         self.front_name, self.back_name = ("vif", "vif") if kind == "stock" else (FRONT, BACK)
-        self.machine = make_machine(folder, dom0_options, dom0_cpus=dom0_cpus)
+        self.machine = make_machine(folder, dom0_options, dom0_cpus=dom0_cpus, xen_options=xen_options)
         self.record = []
         # Patterns of log lines that the running scenario provokes.
         self.expected = []

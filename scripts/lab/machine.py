@@ -45,9 +45,10 @@ def take_turn():
 class Machine:
     """Owns QEMU and its files in `folder`: dom0 on the first CPUs, guests on the last one."""
 
-    def __init__(self, folder, dom0_options="", extra_files=None, qemu_options=(), dom0_cpus=1):
+    def __init__(self, folder, dom0_options="", extra_files=None, qemu_options=(), dom0_cpus=1, xen_options=""):
         self.folder = folder
         self.dom0_cpus = self.guest_cpu = dom0_cpus
+        self.xen_options = xen_options
         self.console_path = folder / "xen-dom0-console.log"
         self.logs = collections.defaultdict(str)
         self.logs_changed = threading.Condition()
@@ -78,7 +79,7 @@ class Machine:
             "-kernel", str(IMAGES / "xen"),
             "-append", "console=com1 com1=115200,8n1 dom0_mem=3072M,max:3072M "
                        f"dom0_max_vcpus={self.dom0_cpus} dom0_vcpus_pin noreboot=1 "
-                       "loglvl=all guest_loglvl=all conring_size=4M",
+                       f"loglvl=all guest_loglvl=all conring_size=4M {self.xen_options}",
             "-initrd", f"{IMAGES}/vmlinux console=hvc0 loglevel=5 cryptomgr.notests=1 panic=-1 rdinit=/init log_buf_len=4M {dom0_options},{ramdisk}",
         ]
 

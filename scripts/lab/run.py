@@ -3,7 +3,7 @@
 
 Without names and without --full, those that are not long, and of what a scenario repeats some rounds only.
 
-Boots the machine once for all of them that want the same options of dom0. A scenario fails when it raises, when a limit passes, or when any kernel
+Boots the machine once for all of them that want the same options of Xen and dom0. A scenario fails when it raises, when a limit passes, or when any kernel
 printed a line that `logscan` knows as bad. Everything is kept under $CACHE/runs/.
 """
 import argparse
@@ -32,7 +32,7 @@ def main():
     for path in sorted((pathlib.Path(__file__).parent / "scenarios").glob("*.py")):
         importlib.import_module(f"scenarios.{path.stem}")
     # Stable, so that those which want the same machine stay in their order.
-    chosen = sorted((entry for entry in scenario.ALL if wanted(entry, options)), key=lambda entry: entry.dom0_options)
+    chosen = sorted((entry for entry in scenario.ALL if wanted(entry, options)), key=lambda entry: entry.boot)
     if options.list:
         print("\n".join(f"{entry.name:24} {entry.summary}" for entry in chosen))
         return
@@ -65,16 +65,16 @@ def wanted(entry, options):
 
 def run_all(chosen, options, folder, results):
     lab, boots = None, 0
-    for entry in sorted(chosen * options.repeat, key=lambda entry: entry.dom0_options):
-        if lab and lab.dom0_options != entry.dom0_options:
+    for entry in sorted(chosen * options.repeat, key=lambda entry: entry.boot):
+        if lab and lab.boot != entry.boot:
             lab.machine.power_off()
             lab = None
         if lab is None:
             boots += 1
             try:
                 lab = Lab(folder / f"boot{boots}", options.vif, entry.dom0_options, options.dom0_cpus, quick_hotplug=True,
-                          full=options.full or bool(options.names))
-                results.note(f"dom0 up after {lab.machine.boot_seconds:.1f} s {entry.dom0_options}".rstrip())
+                          xen_options=entry.xen_options, full=options.full or bool(options.names))
+                results.note(f"dom0 up after {lab.machine.boot_seconds:.1f} s {' '.join(entry.boot)}".rstrip())
             except LabError as error:
                 results.result(entry.name, str(error))
                 if boots >= 3:

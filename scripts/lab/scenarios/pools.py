@@ -3,7 +3,6 @@ import contextlib
 import re
 import time
 
-import leaks
 from config import STOCK_BACK
 from hosts import load_command, unload_command, vif
 from machine import LabError
@@ -14,7 +13,6 @@ from scenarios.hostile import address, liar_guest
 CHUNK = 32
 # Above inline_max, below a page.
 MEDIUM = 1000
-ROUNDS = 100
 
 
 def counters(host, link):
@@ -325,46 +323,3 @@ def wait_for(is_so, seconds, otherwise):
         if time.monotonic() > deadline:
             raise LabError(otherwise)
         time.sleep(0.5)
-
-
-@scenario("rounds", kinds=("ours",), seconds=7200, by_name_only=True)
-def rounds(lab):
-    """100 times connected and disconnected, each time with pools in use: grants, mappings and pages are as many as before."""
-    with drivers_after(lab):
-        many_rounds(lab)
-
-
-def many_rounds(lab):
-    guest = lab.new_guest("rounds", 69)
-    guest.wait_link()
-
-    def turn(number):
-        again = reload_front if number % 2 else reload_back
-        again(lab, guest)
-        ends = Ends(lab, guest)
-        ends.wait_pools(60)
-        lab.dom0.run(f"ping -q -c 20 -i 0.01 -s {MEDIUM} {guest.address()}")
-        # What a round needs most is needed once before the count begins.
-        if number % 10 < 2:
-            bulk(lab, guest, 1)
-
-    for number in range(4):
-        turn(number)
-    for end, place in Ends(lab, guest).places.items():
-        lab.expect(counters(*place)["pool_pages"] >= CHUNK, f"the {end} has no pool")
-    before, inside = leaks.Census(lab.dom0), guest_memory(guest)
-    for number in range(ROUNDS):
-        turn(number)
-    deadline = time.monotonic() + 30
-    while growth := leaks.Census(lab.dom0).growth(before, leaks.ALIKE):
-        if time.monotonic() > deadline:
-            raise LabError(f"after {ROUNDS} rounds: {growth}")
-        time.sleep(2)
-    lab.expect(inside - guest_memory(guest) < 8 * 1024, f"the guest had {inside} KiB and has {guest_memory(guest)}")
-    guest.destroy()
-    lab.guests.remove(guest)
-
-
-def guest_memory(guest):
-    """KiB that are available in the guest, once its caches are empty."""
-    return int(guest.output("echo 3 >/proc/sys/vm/drop_caches; awk '/MemAvailable/ {print $2}' /proc/meminfo"))

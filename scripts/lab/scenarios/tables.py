@@ -3,7 +3,7 @@ import re
 
 from hosts import vif
 from scenario import scenario
-from scenarios.pools import CHUNK, Ends, bulk, counters, wait_for
+from scenarios.pools import CHUNK, Ends, bulk, bulk_load, counters, wait_for
 
 
 @scenario("tables_full", kinds=("ours",), seconds=500, long=True)
@@ -54,6 +54,40 @@ def tables_full(lab):
         # The others are as they were.
         for net in (0, 1, 2):
             guest.wait_link(net)
+        bulk(lab, guest, 1)
+        guest.destroy()
+        lab.guests.remove(guest)
+
+
+@scenario("maptrack_full", kinds=("ours",), seconds=400, long=True, xen_options="gnttab_max_maptrack_frames=1")
+def maptrack_full(lab):
+    """dom0 with 256 mappings for all that it does: pools stay small, a device that does not fit is refused, and room comes back."""
+    # Two for console and xenstore, 33 for the rings of a device, 32 for each chunk of a pool.
+    with lab.no_leaks():
+        guest = lab.new_guest("track", 74)
+        guest.wait_link()
+        ends = Ends(lab, guest)
+        bulk(lab, guest, 3)
+        ends.wait_for("back", "cache_refused", lambda count: count > 0, 30)
+        mapped = ends.value("back", "mapped_pages")
+        lab.expect(CHUNK <= mapped <= 6 * CHUNK, f"dom0 has mapped {mapped} pages")
+        bulk(lab, guest, 2)
+        # What is in use is not given up for a new device, which says why it has no queue.
+        with bulk_load(lab, guest):
+            guest.attach(vif(1, guest.host, lab.script))
+            refused = re.compile(rf"vif-{guest.domain}-1: closing the channel: cannot set up the queue: mapping ring-refs: [A-Z]+")
+            wait_for(lambda: refused.search(lab.machine.logs["dom0"]), 30, "dom0 does not say why the second device has no queue")
+        bulk(lab, guest, 1)
+        # Idle chunks make room.
+        ends.wait_for("back", "mapped_pages", lambda pages: pages <= 4 * CHUNK, 60)
+        guest.detach(1)
+        guest.wait_gone(1)
+        guest.attach(vif(1, guest.host, lab.script))
+        guest.wait_link(1)
+        guest.destroy()
+        lab.guests.remove(guest)
+        guest = lab.new_guest("after", 75)
+        guest.wait_link()
         bulk(lab, guest, 1)
         guest.destroy()
         lab.guests.remove(guest)
