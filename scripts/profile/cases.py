@@ -43,7 +43,8 @@ ADAPTIVE = ("[ $(cat /sys/class/net/{link}/netchannel2/adaptive_rx) = 1 ] || eth
 # Interrupts of the card, and events of the channel, for 6 and for 64 packets: the loads and the configurations.
 THROTTLED = ("in-1472-b6", "in-1472")
 # Each way by itself, for all sizes: where one becomes cheaper than another is what inline_max and staged_max are for.
-WAYS = ("rate-*",)
+# TCP has packets of up to 64 KB, which do not go inline.
+SHORT, ANY = ("rate-*",), ("rate-*", "tcp-*")
 
 
 def only(inline_max, staged_max):
@@ -67,8 +68,8 @@ CONFIGURATIONS = [
     Configuration("ours-frames-64", "Xen, netchannel2, 64 packets an event", "xen", 1, "vif-netchannel2", dom0=LONG,
                   guest=("ethtool -C {link} adaptive-rx off rx-usecs 10000 rx-frames 64",), workloads=THROTTLED),
     *(Configuration(f"way-{name}", f"Xen, netchannel2, every packet {name}", "xen", 1, "vif-netchannel2",
-                    dom0_options=only(*most), guest_options=only(*most), workloads=WAYS, usual=())
-      for name, most in (("inline", (2048, 0)), ("staged", (0, 65535)), ("granted", (0, 0)))),
+                    dom0_options=only(*most), guest_options=only(*most), workloads=sizes, usual=())
+      for name, most, sizes in (("inline", (2048, 0), SHORT), ("staged", (0, 65535), ANY), ("granted", (0, 0), ANY))),
     Configuration("native-udp-gro", "native Linux, UDP put together", "native", udp_gro="on", workloads=UDP_IN,
                   usual=("in-1472",)),
     Configuration("stock-udp-gro", "Xen, netback and netfront, UDP put together", "xen", 0, "vif-bridge",
