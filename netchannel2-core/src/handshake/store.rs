@@ -59,7 +59,7 @@ impl Bounds {
     };
 }
 
-/// Longer than any number that is accepted, so that none is cut to one.
+/// Longer than any number that is accepted: a value that fills it may have been cut.
 const BUFFER: usize = 24;
 
 /// Reads a decimal number, or [`None`] if there is no such key.
@@ -123,6 +123,9 @@ enum Radix {
 
 /// Takes digits and nothing else, with `0x` before hexadecimal ones.
 fn number(text: &[u8], radix: Radix) -> Option<u32> {
+    if text.len() >= BUFFER {
+        return None;
+    }
     let (digits, radix) = match radix {
         Radix::Decimal => (text, 10),
         Radix::Hexadecimal => (text.strip_prefix(b"0x")?, 16),
@@ -164,5 +167,9 @@ mod tests {
         assert_eq!(hexadecimal(b"0x"), None);
         assert_eq!(hexadecimal(b"1f"), None);
         assert_eq!(hexadecimal(b"0x100000000"), None);
+        assert_eq!(hexadecimal(b"0x00000000000000000001f"), Some(31));
+        // May be the beginning of a longer one.
+        assert_eq!(hexadecimal(b"0x0000000000000000000000"), None);
+        assert_eq!(decimal(b"000000000000000000000000"), None);
     }
 }
