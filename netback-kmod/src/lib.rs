@@ -105,5 +105,9 @@ vif_module! {
             default: 16384,
             description: "Most pages of guests' pools that are mapped, over all vifs (0: none)",
         },
+        grant_ranges: u8 {
+            default: 1,
+            description: "Lend packets where they lie, as ranges of bytes, if the grant table has version 2 (1), or copies of them on pages of their own (0)",
+        },
     },
 }

@@ -243,6 +243,7 @@ fn connect(vif: &Arc<Vif>, life: &Life) -> Result<Link<Vif>, Refusal> {
     let events = EventChannel::bind_remote(&vif.device, endpoint.port, vif.channel.napi().clone())
         .map_err(Refusal::of("binding event-channel"))?;
     let parameters = parameters::common().map_err(Refusal::of("parameters"))?;
+    let grant_ranges = parameters::grant_ranges().map_err(Refusal::of("parameters"))?;
 
     netchannel2_kernel::vif::connect(
         vif,
@@ -250,6 +251,7 @@ fn connect(vif: &Arc<Vif>, life: &Life) -> Result<Link<Vif>, Refusal> {
         memory,
         events,
         answer.negotiated.features,
+        grant_ranges,
         &parameters,
     )
 }

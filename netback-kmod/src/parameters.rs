@@ -24,6 +24,7 @@ use netchannel2_kernel::vif::{
 pub(crate) fn check() -> Result {
     common()?;
     all_vifs()?;
+    grant_ranges()?;
     Ok(())
 }
 
@@ -44,6 +45,12 @@ pub(crate) fn cache() -> CacheLimit {
 /// Whether vifs are taken that are not opted in.
 pub(crate) fn all_vifs() -> Result<Switch> {
     Switch::new("all_vifs", module_parameters::all_vifs.value())
+        .map_err(|error| invalid(error.into()))
+}
+
+/// Whether packets are lent where they lie, as ranges, if the grant table has version 2.
+pub(crate) fn grant_ranges() -> Result<Switch> {
+    Switch::new("grant_ranges", module_parameters::grant_ranges.value())
         .map_err(|error| invalid(error.into()))
 }
 

@@ -20,15 +20,18 @@ use kernel::{
         Delta, //
     },
 };
-use netchannel2_core::handshake::{
-    state::{
-        frontend,
-        FrontendAction,
-        Phase,
-        XenbusState, //
+use netchannel2_core::{
+    handshake::{
+        state::{
+            frontend,
+            FrontendAction,
+            Phase,
+            XenbusState, //
+        },
+        Answer,
+        Offer, //
     },
-    Answer,
-    Offer, //
+    knobs::Switch, //
 };
 use netchannel2_kernel::{
     channel::{
@@ -246,6 +249,8 @@ fn connect(vif: &Arc<Vif>, life: &Life) -> Result<Option<Link<Vif>>, Refusal> {
         memory,
         events,
         negotiated.features,
+        // Ranges need the grant table mapped, which is not there any more after a restore.
+        Switch::Off,
         &parameters,
     )
     .map(Some)

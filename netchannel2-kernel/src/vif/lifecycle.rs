@@ -45,6 +45,7 @@ use netchannel2_core::{
         HandshakeError, //
     },
     handshake::state::Phase,
+    knobs::Switch,
     wire::Features, //
 };
 
@@ -282,6 +283,7 @@ pub fn connect<V: Interface>(
     memory: QueueMemory,
     events: EventChannel<Napi<V>>,
     features: Features,
+    grant_ranges: Switch,
     parameters: &Parameters,
 ) -> Result<Link<V>, Refusal> {
     let no_memory = |_| Refusal::of("memory")(ENOMEM);
@@ -298,7 +300,7 @@ pub fn connect<V: Interface>(
                 events,
                 features,
                 thresholds: parameters.thresholds,
-                grant_ranges: parameters.grant_ranges,
+                grant_ranges,
                 pool: parameters.pool,
             },
             vif.clone(),

@@ -9,8 +9,7 @@ use kernel::{
 use netchannel2_core::{
     knobs::{
         self,
-        OutOfBounds,
-        Switch, //
+        OutOfBounds, //
     },
     moderation::{
         KnobError,
@@ -27,7 +26,6 @@ use netchannel2_core::{
 pub struct Values {
     pub adaptive_rx: u8,
     pub adaptive_tx: u8,
-    pub grant_ranges: u8,
     pub inline_max: u16,
     pub max_frames: u16,
     pub max_usecs: u16,
@@ -45,8 +43,6 @@ pub struct Parameters {
     pub thresholds: Thresholds,
     /// How large the pool of a vif may become.
     pub pool: ChunkCount,
-    /// Whether packets are lent where they lie, as ranges, if the grant table has version 2.
-    pub grant_ranges: Switch,
     /// What a new device wants of the events towards it.
     pub coalesce: Settings,
     /// The most that the other end of a new device may ask for.
@@ -73,7 +69,6 @@ impl Values {
         Ok(Parameters {
             thresholds,
             pool: knobs::pool_chunks(self.pool_pages, &thresholds)?,
-            grant_ranges: Switch::new("grant_ranges", self.grant_ranges)?,
             coalesce: moderation.settings()?,
             limits: Limits::new(self.max_usecs.into(), self.max_frames.into())?,
         })
@@ -138,10 +133,6 @@ macro_rules! vif_module {
                     default: 1,
                     description: "Events about sent packets that are done with wait as suits the traffic (1), or by tx_usecs and tx_frames (0)",
                 },
-                grant_ranges: u8 {
-                    default: 1,
-                    description: "Lend packets where they lie, as ranges of bytes, if the grant table has version 2 (1), or copies of them on pages of their own (0)",
-                },
                 inline_max: u16 {
                     default: 256,
                     description: "Longest packet that this side sends in its message, 0 to 2048 bytes",
@@ -187,7 +178,6 @@ macro_rules! vif_module {
             $crate::vif::Values {
                 adaptive_rx: module_parameters::adaptive_rx.value(),
                 adaptive_tx: module_parameters::adaptive_tx.value(),
-                grant_ranges: module_parameters::grant_ranges.value(),
                 inline_max: module_parameters::inline_max.value(),
                 max_frames: module_parameters::max_frames.value(),
                 max_usecs: module_parameters::max_usecs.value(),
