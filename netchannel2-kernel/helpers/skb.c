@@ -13,9 +13,9 @@ unsigned int nc2_skb_frag_size(const struct sk_buff *skb, unsigned int frag)
 	return skb_frag_size(&skb_shinfo(skb)->frags[frag]);
 }
 
-int nc2_skb_orphan_frags(struct sk_buff *skb)
+int nc2_skb_orphan_frags_rx(struct sk_buff *skb)
 {
-	return skb_orphan_frags(skb, GFP_ATOMIC);
+	return skb_orphan_frags_rx(skb, GFP_ATOMIC);
 }
 
 void nc2_skb_orphan(struct sk_buff *skb)

@@ -275,7 +275,7 @@ impl Lender {
                 if let Some(Outgoing { chain, skb }) = place.take() {
                     self.slots.release(chain);
                     if let Some(skb) = skb {
-                        skb.consume();
+                        skb.consume_any();
                     }
                 }
             }

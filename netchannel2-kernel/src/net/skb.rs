@@ -143,7 +143,7 @@ impl Skb {
         let raw = self.as_raw();
 
         // SAFETY: By the type invariant the packet is ours.
-        to_result(unsafe { bindings::nc2_skb_orphan_frags(raw) })?;
+        to_result(unsafe { bindings::nc2_skb_orphan_frags_rx(raw) })?;
         // SAFETY: As above.
         unsafe {
             bindings::nc2_skb_orphan(raw);
@@ -254,6 +254,14 @@ impl Skb {
             unsafe { bindings::nc2_skb_set_gso(raw, u32::from(size), kind | SKB_GSO_DODGY) };
         }
         Ok(())
+    }
+
+    /// Frees the packet as one that was sent, anywhere.
+    pub fn consume_any(self) {
+        // A budget of 0 says that nothing is known of softirqs.
+        //
+        // SAFETY: By the type invariant; ownership ends here.
+        unsafe { bindings::napi_consume_skb(self.into_raw(), 0) }
     }
 
     /// Frees the packet as one that was sent, where softirqs are off.
