@@ -33,6 +33,10 @@ use netchannel2_core::{
     },
 };
 
+/// How many chunks are mapped from one tick to the next: all that there are, twice. A peer that offers
+/// and drops chunks in circles does not keep a thread of this side mapping and unmapping.
+const MAPS: u8 = 2 * MAX_CHUNKS;
+
 /// A chunk that is mapped, and leave to have it so.
 pub(super) struct Mapping {
     pages: MappedPages,
@@ -48,6 +52,8 @@ pub(super) struct Borrowing {
     tenancy: Tenancy,
     /// At most one for each chunk, as the peer waits for the answer.
     chores: KVec<Chore>,
+    /// How many more may be mapped before the next tick.
+    maps: u8,
     counters: CacheCounters,
 }
 
@@ -70,6 +76,8 @@ pub(super) struct CacheCounters {
 pub(super) enum Chore {
     /// Map the pages of a chunk.
     Map(PoolAdd),
+    /// Refuse one, as many were mapped since the last tick.
+    Refuse(ChunkIndex),
     /// Unmap those of a chunk that no packet names any more, if that was not done before.
     Unmap(ChunkIndex, Option<Mapping>),
 }
@@ -85,6 +93,7 @@ impl Borrowing {
             chunks,
             tenancy: Tenancy::new(),
             chores: KVec::with_capacity(usize::from(MAX_CHUNKS), GFP_KERNEL)?,
+            maps: MAPS,
             counters: CacheCounters::default(),
         })
     }
@@ -127,7 +136,7 @@ impl Borrowing {
     pub(super) fn take_any(&mut self) -> Option<Mapping> {
         let dropped = self.chores.iter_mut().find_map(|chore| match chore {
             Chore::Unmap(_, mapping) => mapping.take(),
-            Chore::Map(_) => None,
+            Chore::Map(_) | Chore::Refuse(_) => None,
         });
 
         dropped.or_else(|| self.chunks.iter_mut().find_map(Option::take))
@@ -168,7 +177,24 @@ impl Borrowing {
 
     /// Takes a chore.
     pub(super) fn next_chore(&mut self) -> Option<Chore> {
-        self.chores.pop()
+        let chore = self.chores.pop()?;
+        let Chore::Map(add) = &chore else {
+            return Some(chore);
+        };
+
+        match self.maps.checked_sub(1) {
+            Some(rest) => {
+                self.maps = rest;
+                Some(chore)
+            }
+            None => Some(Chore::Refuse(add.chunk)),
+        }
+    }
+
+    /// Lets a tick pass.
+    pub(super) fn tick(&mut self) {
+        self.tenancy.tick();
+        self.maps = MAPS;
     }
 
     /// Has a chunk mapped.

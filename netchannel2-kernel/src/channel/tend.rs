@@ -225,6 +225,7 @@ impl<P: Poll> Channel<P> {
 
         match chore {
             Chore::Map(add) => self.map(peer, generation, &add),
+            Chore::Refuse(chunk) => self.answer(generation, chunk, PoolAnswer::Refused),
             Chore::Unmap(chunk, mapping) => {
                 drop(mapping);
                 self.answer(generation, chunk, PoolAnswer::Dropped);

@@ -103,7 +103,7 @@ impl<P: Poll> Channel<P> {
             return Ok(());
         };
 
-        side.borrowing().tenancy().tick();
+        side.borrowing().tick();
         let gone = side.borrowed().not_asked();
 
         self.ask_back(side, gone)?;
