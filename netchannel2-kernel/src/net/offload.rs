@@ -62,8 +62,9 @@ impl Offloads {
         Self(bits)
     }
 
-    /// Takes from `wanted` what this driver could do, but not with this set.
+    /// Takes from `wanted` what this driver could do, but not with this set, and adds what nobody can
+    /// want or not.
     pub(super) const fn fix(self, wanted: u64) -> u64 {
-        wanted & !(Self::ALL.0 & !self.0)
+        (wanted | self.0 & !Self::SWITCHABLE.0) & !(Self::ALL.0 & !self.0)
     }
 }
