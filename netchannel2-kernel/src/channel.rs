@@ -219,8 +219,11 @@ impl<P: Poll> Channel<P> {
         // The sides go in while NAPI is disabled; none is there, or `enable` would fail.
         let enabled = self.napi.enable(target)?;
 
-        *self.receive.lock() = Some(receive);
+        // A poll begins with what it receives, which the other side is told of.
         *self.send.lock() = Some(send);
+        *self.receive.lock() = Some(receive);
+        let link = Link::new(self.clone(), connection.memory, enabled, membership);
+
         if let Some(side) = &mut *self.send.lock() {
             let reach = match connection.features.contains(Features::MODERATION) {
                 true => Reach::Moderating,
@@ -233,12 +236,7 @@ impl<P: Poll> Channel<P> {
         }
         // What the peer sent before it knew of this side raised no event.
         self.napi.schedule();
-        Ok(Link::new(
-            self.clone(),
-            connection.memory,
-            enabled,
-            membership,
-        ))
+        Ok(link)
     }
 
     /// Sends a packet, for `ndo_start_xmit`.

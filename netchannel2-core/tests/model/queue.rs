@@ -44,9 +44,7 @@ fn poll(side: &mut Side<'_>, peer: &mut Side<'_>) {
     let blocked = side.send();
     peer.event |= side.receiver.publish().is_needed();
     peer.event |= side.sender.publish().unwrap().is_needed();
-    let is_short = blocked == Err(SendError::RingFull)
-        || side.sender.queued_finishes() > 0
-        || side.sender.owes_moderation();
+    let is_short = blocked == Err(SendError::RingFull) || side.sender.owes();
     if is_short && side.sender.arm_space().unwrap() == Space::Available {
         side.event = true;
     }
@@ -60,9 +58,7 @@ fn poll(side: &mut Side<'_>, peer: &mut Side<'_>) {
 fn rest(side: &mut Side<'_>, peer: &mut Side<'_>) {
     peer.event |= side.receiver.publish().is_needed();
     peer.event |= side.sender.publish().unwrap().is_needed();
-    side.asleep &=
-        side.owed.is_empty() && side.waiting.is_empty() && side.sender.queued_finishes() == 0;
-    side.asleep &= !side.sender.owes_moderation();
+    side.asleep &= side.owed.is_empty() && side.waiting.is_empty() && !side.sender.owes();
 }
 
 /// Lets the sides run by nothing but their events until all is received and finished.

@@ -85,11 +85,19 @@ impl<P: Poll> Link<P> {
     /// Comes before the peer is told that the connection ends, so that it has its own pages back
     /// when it does the same.
     pub fn let_go(&mut self) {
+        // Once: the net device may be unregistered afterwards.
+        let Some(enabled) = self.enabled.take() else {
+            return;
+        };
         let channel = &self.channel;
 
+        // Before the carrier goes off, which a poll or a packet would switch on again.
+        if let Some(side) = &mut *channel.send.lock() {
+            side.close();
+        }
         channel.device.set_carrier(Carrier::Off);
         channel.device.disable_transmit();
-        self.enabled = None;
+        drop(enabled);
         self.membership = None;
         let receive = channel.receive.lock().take();
 

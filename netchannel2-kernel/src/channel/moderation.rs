@@ -229,28 +229,18 @@ impl<P: Poll> SendSide<P> {
     pub(super) fn say(&mut self, message: SetModeration) -> Result<(), Fault> {
         self.sender.set_moderation(message);
         self.publish()?;
-        self.await_room_for_moderation()
+        Ok(self.await_room_for_what_is_owed()?)
     }
 
     pub(super) fn limit(&mut self, limits: Limits) -> Result<(), Fault> {
         self.raiser.limit(&mut self.sender, limits)?;
         self.publish()?;
-        self.await_room_for_moderation()
+        Ok(self.await_room_for_what_is_owed()?)
     }
 
     /// Does as the peer wishes; what it is told in turn is published at the end of the poll.
     fn on_wish(&mut self, wish: SetModeration, limits: Limits) -> Result<(), Fault> {
         Ok(self.raiser.on_wish(&mut self.sender, wish, limits)?)
-    }
-
-    /// Asks for an event if there was no space for what is to be said.
-    pub(super) fn await_room_for_moderation(&mut self) -> Result<(), Fault> {
-        if self.sender.owes_moderation() {
-            // There is space after all, or the event has the next poll try again.
-            let _ = self.sender.arm_space()?;
-            self.publish()?;
-        }
-        Ok(())
     }
 
     pub(super) fn event_counters(&self) -> &EventCounters {

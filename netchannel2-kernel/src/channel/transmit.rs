@@ -100,6 +100,8 @@ pub(super) struct SendSide<P: Poll> {
     thresholds: Thresholds,
     /// The queue is stopped until there is room.
     waiting: bool,
+    /// The connection ends: the queue stays stopped.
+    closing: bool,
     /// The oldest packet that the peer had not finished when the queue was looked into.
     suspect: Option<PacketId>,
     stops: u64,
@@ -127,6 +129,7 @@ impl<P: Poll> SendSide<P> {
             generation,
             thresholds: connection.thresholds,
             waiting: false,
+            closing: false,
             suspect: None,
             stops: 0,
         })
@@ -148,8 +151,13 @@ impl<P: Poll> SendSide<P> {
         match self.send(skb) {
             Ok(()) => device.count_sent(length),
             Err(Unsent(skb, Refusal::Wait)) => {
-                self.stop(device)?;
-                return Ok(Transmit::Busy(skb));
+                return match self.stop(device) {
+                    Ok(()) => Ok(Transmit::Busy(skb)),
+                    Err(fault) => {
+                        device.count_send_dropped();
+                        Err(fault)
+                    }
+                };
             }
             Err(Unsent(_, Refusal::Drop)) => device.count_send_dropped(),
             Err(Unsent(_, Refusal::Fault(fault))) => {
@@ -186,6 +194,8 @@ impl<P: Poll> SendSide<P> {
         device: &NetDevice,
         finished: impl Iterator<Item = (PacketId, FinishStatus)>,
     ) -> Result<Settled, Fault> {
+        let owed = self.sender.owes();
+
         for (id, status) in finished {
             self.sender
                 .queue_finish(id, status)
@@ -193,9 +203,12 @@ impl<P: Poll> SendSide<P> {
         }
         self.raiser.begin_poll();
         self.tell_of_chunks()?;
-        self.await_room_for_moderation()?;
+        self.await_room_for_what_is_owed()?;
         if !self.waiting {
-            return Ok(Settled::Idle);
+            return Ok(match owed {
+                true => Settled::Useful,
+                false => Settled::Idle,
+            });
         }
         if !self.has_room()? {
             self.sender.arm_space()?;
@@ -231,10 +244,18 @@ impl<P: Poll> SendSide<P> {
         }
     }
 
+    /// Has the stack never send again by this side.
+    pub(super) fn close(&mut self) {
+        self.closing = true;
+    }
+
     /// Lets the stack send again.
     fn go_on(&mut self, device: &NetDevice) {
         self.waiting = false;
         self.suspect = None;
+        if self.closing {
+            return;
+        }
         device.set_carrier(Carrier::On);
         device.wake_queue();
     }
@@ -264,6 +285,7 @@ impl<P: Poll> SendSide<P> {
         let queued = self.sender.queue_answer(chunk, answer);
 
         self.publish()?;
+        self.await_room_for_what_is_owed()?;
         Ok(queued)
     }
 
@@ -364,6 +386,16 @@ impl<P: Poll> SendSide<P> {
 
     pub(super) fn publish(&mut self) -> Result<(), Violation> {
         self.raiser.publish(&mut self.sender)
+    }
+
+    /// Asks for an event if there was no space for what the peer waits for.
+    pub(super) fn await_room_for_what_is_owed(&mut self) -> Result<(), Violation> {
+        if self.sender.owes() {
+            // There is space after all, or the event has the next poll try again.
+            let _ = self.sender.arm_space()?;
+            self.publish()?;
+        }
+        Ok(())
     }
 }
 

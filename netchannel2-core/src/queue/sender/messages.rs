@@ -137,10 +137,11 @@ impl<R: SharedRing> Sender<R> {
         }
     }
 
-    /// Says whether something about events waits for space, for [`Self::arm_space`].
+    /// Says whether anything that the peer waits for has not found space, for [`Self::arm_space`]: the
+    /// peer may make space without raising an event that nobody has asked for.
     #[inline]
-    pub fn owes_moderation(&self) -> bool {
-        self.moderation.first().is_some()
+    pub fn owes(&self) -> bool {
+        self.finishes.count() > 0 || self.queued_answers > 0 || self.moderation.first().is_some()
     }
 
     pub(super) fn flush_answers(&mut self) -> Result<(), Violation> {
@@ -149,10 +150,16 @@ impl<R: SharedRing> Sender<R> {
             let Some(answer) = answer else {
                 continue;
             };
-            match self.send_whole(&Message::PoolAnswer(chunk, answer), POOL_CHUNK_SIZE) {
+            let message = Message::PoolAnswer(chunk, answer);
+            // The reserve has room for one answer to each chunk, and not for advice.
+            let reserve = match answer {
+                PoolAnswer::GiveBack => self.reserve,
+                _ => Reserve::NONE,
+            };
+            match self.send_head(&message, POOL_CHUNK_SIZE, reserve) {
                 Ok(()) => {}
                 Err(SendError::Violation(violation)) => return Err(violation),
-                Err(_) => return Ok(()),
+                Err(_) => continue,
             }
             if let Some(place) = self.answers.get_mut(chunk.as_usize()) {
                 *place = None;
