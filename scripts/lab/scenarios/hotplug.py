@@ -1,4 +1,4 @@
-"""What our hotplug script does to the driver domain's network cards."""
+"""What our hotplug script does to the interfaces of vifs and to the driver domain's network cards."""
 import contextlib
 
 from config import LAB_SCRIPT, STOCK_FRONT
@@ -27,6 +27,56 @@ def card(lab):
         dom0.run(f"xl network-detach 0 {CARD_MAC} && {unload_command(STOCK_FRONT)}")
 
 
+def detach(guest, device, vifname=None):
+    """Takes a device away, and waits until its backend, which may have a name of its own, has left dom0."""
+    guest.detach(device)
+    guest.wait_gone(device)
+    if vifname:
+        guest.dom0.wait_until(f"[ ! -e /sys/class/net/{vifname} ]", 20)
+
+
+def check_rebind(lab, guest, device, interface):
+    """Expects that our script's `rebind`, called for an interface that is up, leaves everything as it is."""
+    dom0, path = lab.dom0, f"backend/vif/{guest.domain}/{device}"
+    # Out of its bridge, where another run of the script for the toolstack would put it back.
+    dom0.run(f"ip link set {interface} nomaster")
+    dom0.run(f"XENBUS_PATH={path} vif={guest.vif(device)} /etc/xen/scripts/vif-netchannel2 rebind")
+    status = dom0.store(f"{path}/hotplug-status")
+    lab.expect(status == "connected", f"{interface}: hotplug-status is {status} after another rebind")
+    lab.expect(not dom0.run(f"[ -e /sys/class/net/{interface}/master ]", check=False).ok,
+               f"{interface} is up, and the script has run for it a second time")
+    dom0.run(f"ip link set {interface} master br{NET}")
+    guest.wait_link(NET)
+
+
+@scenario("hotplug_rebind", kinds=("ours",), seconds=240)
+def hotplug_rebind(lab):
+    """udev's rebind sets an interface up that takes another's place, renamed ones too, and leaves one alone that is up."""
+    dom0 = lab.dom0
+    dom0.load(*lab.back_drivers())
+    guest = lab.guest()
+    with lab.debian_hotplug() as script:
+        for vifname in (None, "renamed"):
+            guest.attach(vif(NET, guest.host, script, vifname and f"vifname={vifname}"))
+            guest.wait_link(NET)
+            device = guest.last_device()
+            interface = vifname or guest.vif(device)
+            check_rebind(lab, guest, device, interface)
+            dom0.load(*lab.back_drivers())
+            dom0.wait_until(f"[ -e /sys/class/net/{interface}/master ]")
+            guest.wait_link(NET)
+            check_rebind(lab, guest, device, interface)
+            detach(guest, device, vifname)
+        # Of a guest that makes xen-netback take the vif.
+        classic = lab.new_guest("renamed", 58, vifs=[vif(NET, 58, script, "vifname=renamed")], drivers=[STOCK_FRONT])
+        classic.wait_link(NET)
+        found = dom0.driver_of("renamed")
+        lab.expect(found == "vif", f"the vif of a guest with xen-netfront belongs to {found}")
+        check_rebind(lab, classic, 0, "renamed")
+    lab.wait_bridged(guest)
+    guest.wait_link()
+
+
 @scenario("hotplug_udp_gro", kinds=("ours",), seconds=240, long=True)
 def hotplug_udp_gro(lab):
     """Cards in the bridge of our vif put UDP together, unless UDP_GRO says no; a wrong setting is named in the log."""
@@ -39,8 +89,7 @@ def hotplug_udp_gro(lab):
         return dom0.output(f"ethtool -k {device} | sed -n 's/^rx-udp-gro-forwarding: //p'")
 
     def lines():
-        # udev calls the script once more when the two ends have connected.
-        return dom0.output(f"touch {LOG}; grep '^vif-netchannel2: ' {LOG} | uniq").splitlines()
+        return dom0.output(f"touch {LOG}; grep '^vif-netchannel2: ' {LOG}; true").splitlines()
 
     def attach(setting):
         """The state of card, vif and log when a second vif has come with the setting."""
@@ -50,8 +99,7 @@ def hotplug_udp_gro(lab):
         guest.wait_link(NET)
         device = guest.last_device()
         found = feature(name), feature(guest.vif(device)), lines()
-        guest.detach(device)
-        guest.wait_gone(device)
+        detach(guest, device)
         return found
 
     with card(lab) as name:
