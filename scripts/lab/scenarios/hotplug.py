@@ -1,7 +1,7 @@
 """What our hotplug script does to the interfaces of vifs and to the driver domain's network cards."""
 import contextlib
 
-from config import LAB_SCRIPT, STOCK_FRONT
+from config import DEBIAN_SCRIPT, LAB_SCRIPT, STOCK_FRONT
 from hosts import load_command, unload_command, vif
 from scenario import scenario
 
@@ -91,15 +91,15 @@ def hotplug_udp_gro(lab):
     def lines():
         return dom0.output(f"touch {LOG}; grep '^vif-netchannel2: ' {LOG}; true").splitlines()
 
-    def attach(setting):
+    def attach(setting, vifname=None):
         """The state of card, vif and log when a second vif has come with the setting."""
-        lab.hand_on_to(lab.stock_script)
+        lab.hand_on_to(DEBIAN_SCRIPT if vifname else lab.stock_script)
         dom0.run(f"echo '{setting}' >>/etc/default/netchannel2; rm -f {LOG}")
-        guest.attach(vif(NET, guest.host, lab.script))
+        guest.attach(vif(NET, guest.host, lab.script, vifname and f"vifname={vifname}"))
         guest.wait_link(NET)
         device = guest.last_device()
-        found = feature(name), feature(guest.vif(device)), lines()
-        detach(guest, device)
+        found = feature(name), feature(vifname or guest.vif(device)), lines()
+        detach(guest, device, vifname)
         return found
 
     with card(lab) as name:
@@ -115,6 +115,9 @@ def hotplug_udp_gro(lab):
                        f"by default: {found}")
             found = attach("UDP_GRO=yes")
             lab.expect(found == ("on", "off", []), f"a second time: {found}")
+            dom0.run(f"ethtool -K {name} rx-udp-gro-forwarding off")
+            found = attach("", vifname="renamed")
+            lab.expect(found[:2] == ("on", "off") and len(found[2]) == 1, f"with a vifname: {found}")
             # As below a bond, whose name has no device behind it: the tree of a host that has one.
             said = dom0.output("d=/run/net; mkdir -p $d/bridge/lower_bond $d/bond/lower_c1 $d/bond/lower_c2 $d/c1/device "
                                "$d/c2/device $d/vif9.0/device $d/bridge/lower_vif9.0; "
