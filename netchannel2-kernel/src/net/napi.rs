@@ -127,8 +127,8 @@ impl<P: Poll> Napi<P> {
     extern "C" fn poll(raw: *mut bindings::napi_struct, budget: c_int) -> c_int {
         // SAFETY: `raw` is the first field of a `repr(C)` `Self`, alive while it is added.
         let this = unsafe { &*raw.cast::<Self>() };
-        // SAFETY: Polling happens while the instance is enabled: the target is set and kept alive
-        // by `EnabledNapi`, which waits for the last poll before it lets go.
+        // SAFETY: Polling begins while the instance is enabled: the target is set and kept alive
+        // by `EnabledNapi`, which waits for the last poll to return before it lets go.
         let target = unsafe { ArcBorrow::from_raw(*this.target.get()) };
         let context = NapiContext {
             raw,
@@ -168,6 +168,10 @@ impl<P: Poll> Drop for EnabledNapi<P> {
 
         // SAFETY: The instance is added and, as `self` exists, enabled.
         unsafe { bindings::napi_disable(self.napi.raw.get()) };
+        // A poll that has completed goes on for a moment, with softirqs off.
+        //
+        // SAFETY: Called where one may sleep, as above.
+        unsafe { bindings::synchronize_net() };
         // SAFETY: The instance is disabled, so nothing reads `target`; `switch` excludes writers.
         unsafe { *self.napi.target.get() = core::ptr::null() };
     }

@@ -7,6 +7,7 @@ use super::{
     ReceiveSide, //
 };
 use crate::{
+    bindings,
     grant::CopyStatus,
     net::{
         NapiContext,
@@ -19,13 +20,18 @@ use crate::{
 };
 use netchannel2_core::{
     ring::InlineBytes,
-    units::PacketId,
+    units::{
+        Bytes,
+        PacketId, //
+    },
     wire::{
         FinishStatus,
         Packet,
         PacketMeta, //
     },
 };
+
+const ETHERNET_HEADER: Bytes = Bytes::new(bindings::ETH_HLEN);
 
 /// Whether the net device is up.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -201,7 +207,8 @@ fn pass_on(
 ) -> FinishStatus {
     match (skb, is_up) {
         (Ok(skb), Up::Yes) => {
-            device.count_received(skb.length());
+            // With the header, which the stack has looked at and stepped over.
+            device.count_received(skb.length().saturating_add(ETHERNET_HEADER));
             arrived.push(skb);
             FinishStatus::Ok
         }
