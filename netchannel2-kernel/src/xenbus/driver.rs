@@ -4,7 +4,10 @@
 
 use super::{
     rebind::hand_on,
-    watch::wait_for_xenwatch,
+    watch::{
+        run_on_xenwatch,
+        wait_for_xenwatch, //
+    },
     Device,
     UeventEnv, //
 };
@@ -167,6 +170,8 @@ unsafe impl<T: Driver> RegistrationOps for Adapter<T> {
             // the next driver must not be announced as closed.
             (*raw).allow_rebind = true;
             (*raw).not_essential = true;
+            // Unbinding by sysfs would wait for xenwatch under the device's lock: see `unregister`.
+            (*raw).driver.suppress_bind_attrs = true;
             (*raw).probe = Some(Self::probe_callback);
             (*raw).otherend_changed = Some(Self::otherend_changed_callback);
             (*raw).remove = Some(Self::remove_callback);
@@ -184,11 +189,38 @@ unsafe impl<T: Driver> RegistrationOps for Adapter<T> {
     }
 
     unsafe fn unregister(driver: &Opaque<bindings::xenbus_driver>) {
-        // SAFETY: `driver` was registered.
-        unsafe { bindings::xenbus_unregister_driver(driver.get()) }
-        // A device that a callback of this driver has removed or handed on is not waited for by
-        // the driver core, but xenwatch is still on its way back through this module.
-        wait_for_xenwatch();
+        let registered = Registered(driver.get());
+
+        // Unbinding a device waits for xenwatch, with the device's lock held, which xenwatch takes
+        // to remove a device or to hand it on: so it is xenwatch that unbinds, as then too.
+        //
+        // SAFETY: `driver` was registered, and is unregistered once: here, or below if not here.
+        if let Err(error) = run_on_xenwatch(move || unsafe { registered.unregister() }) {
+            // No memory or no watch is left. This waits for ever if xenwatch takes a lock just then.
+            pr_warn!("cannot unbind in xenwatch: {error:?}\n");
+            // SAFETY: As above.
+            unsafe { registered.unregister() };
+            // A device that a callback of this driver has removed or handed on is not waited for by
+            // the driver core, but xenwatch is still on its way back through this module.
+            wait_for_xenwatch();
+        }
+    }
+}
+
+/// A registered driver.
+#[derive(Clone, Copy)]
+struct Registered(*mut bindings::xenbus_driver);
+
+// SAFETY: A driver may be unregistered by any thread.
+unsafe impl Send for Registered {}
+
+impl Registered {
+    /// # Safety
+    ///
+    /// The driver is registered.
+    unsafe fn unregister(self) {
+        // SAFETY: By the safety requirement.
+        unsafe { bindings::xenbus_unregister_driver(self.0) }
     }
 }
 

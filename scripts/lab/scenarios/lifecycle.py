@@ -2,12 +2,14 @@
 import re
 import time
 
+from config import OUR_SCRIPT
 from hosts import load_command, unload_command, vif
 from scenario import scenario
 
 # (all, those of a quick check)
 ROUNDS = 20, 3
 KILLS = 10, 2
+UNLOADS = 20, 4
 
 
 @scenario("reload_front", kinds=("ours",), seconds=600)
@@ -36,6 +38,34 @@ def reload_back(lab):
             traffic.recovers()
     guest.destroy()
     lab.dom0.load(*lab.back_drivers())
+
+
+@scenario("unload_while_vifs_go", kinds=("ours",), seconds=600)
+def unload_while_vifs_go(lab):
+    """dom0's driver is removed while its vifs are: the thread that does the one must not wait for that of the other."""
+    lab.no_standing_guest()
+    dom0, handles = lab.dom0, range(90, 98)
+    # Vifs between dom0 and nobody, so that a round takes seconds. The frontends are where no driver looks for them.
+    backend, frontend = "/local/domain/0/backend/vif/0", "/local/domain/0/data/nobody"
+    nodes = " ".join(f"{frontend}/{n}/state 1 {backend}/{n}/frontend {frontend}/{n} {backend}/{n}/frontend-id 0 {backend}/{n}/handle {n} "
+                     f"{backend}/{n}/script {OUR_SCRIPT} {backend}/{n}/online 0 {backend}/{n}/state 1" for n in handles)
+    there = " && ".join(f"[ -e /sys/class/net/vif0.{n} ]" for n in handles)
+    goes = (
+        # xenwatch finds the devices' directories gone.
+        f"xenstore-rm {backend}",
+        # xenwatch is called by each device, which then asks to be removed.
+        "xenstore-write " + " ".join(f"{frontend}/{n}/state 6" for n in handles))
+    rounds = lab.rounds(*UNLOADS)
+    try:
+        for number in range(rounds):
+            dom0.run(f"xenstore-write {nodes}")
+            dom0.wait_until(there, 30)
+            # From well before the removal to its end.
+            later = 0.04 * (number // 2) / rounds
+            dom0.run(f"({goes[number % 2]}) & sleep {later:.3f}; rmmod {lab.back} && wait", 30)
+            dom0.run(f"xenstore-rm {frontend}; xenstore-rm {backend} 2>/dev/null; {load_command(lab.back)}", 30)
+    finally:
+        dom0.load(*lab.back_drivers())
 
 
 @scenario("attach_detach", seconds=600)
