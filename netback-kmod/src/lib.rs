@@ -48,12 +48,12 @@ use netchannel2_kernel::{
 static QUEUE: ModuleQueue = ModuleQueue::new();
 
 /// A file for each interface, in debugfs.
-static FOLDER: ModuleFolder = ModuleFolder::new();
+static FOLDER: ModuleFolder = ModuleFolder::of::<NetbackModule>();
 
 /// The module; the fields are dropped in this order.
 struct NetbackModule {
     _driver: Option<Pin<KBox<Registration<Adapter<Netback>>>>>,
-    _totals: Option<ShownFile<cache::Summary>>,
+    _totals: Option<ShownFile>,
     _folder: Shown,
     _queue: Running,
 }

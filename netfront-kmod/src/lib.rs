@@ -44,7 +44,7 @@ use netchannel2_kernel::{
 static QUEUE: ModuleQueue = ModuleQueue::new();
 
 /// A file for each interface, in debugfs.
-static FOLDER: ModuleFolder = ModuleFolder::new();
+static FOLDER: ModuleFolder = ModuleFolder::of::<NetfrontModule>();
 
 /// The module; the fields are dropped in this order.
 struct NetfrontModule {

@@ -53,7 +53,7 @@ use netchannel2_core::{
 ///
 /// Dropping it waits for both, so that no lock may be held that they take.
 pub struct Watchers<V: Interface> {
-    _file: Option<ShownFile<Channel<V>>>,
+    _file: Option<ShownFile>,
     _ticker: Pin<KBox<Ticker<Channel<V>>>>,
 }
 

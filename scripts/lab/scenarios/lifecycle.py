@@ -40,6 +40,37 @@ def reload_back(lab):
     lab.dom0.load(*lab.back_drivers())
 
 
+@scenario("open_debugfs", kinds=("ours",), seconds=120)
+def open_debugfs(lab):
+    """A file in debugfs that somebody has open keeps the module, but not its device, and is closed without harm."""
+    lab.no_standing_guest()
+    guest = lab.new_guest("open", 23, vifs=[vif(0, 23, lab.script), vif(1, 23, lab.script)])
+    guest.wait_link(0)
+    guest.wait_link(1)
+    device = guest.last_device()
+    # (where, its driver, the file)
+    for host, driver, of_vif in ((lab.dom0, lab.back, f"vif-{guest.domain}-{device}"), (guest, lab.front, f"vif-{device}")):
+        folder = f"/sys/kernel/debug/{driver}"
+        host.run(f"grep -q 'towards this end' {folder}/{of_vif}")
+        # The file is read in part, then not any more.
+        said = host.run(f"exec 3<{folder}/{of_vif} && head -c 1 <&3 && rmmod {driver}", check=False)
+        lab.expect(not said.ok and "is in use" in said.out + said.err,
+                   f"rmmod while a file is open: {said.code}, {said.out}{said.err}")
+    file = f"/sys/kernel/debug/{lab.back}/vif-{guest.domain}-{device}"
+    holding = lab.dom0.start(f"exec 3<{file} && while [ -e {file} ]; do sleep 0.1; done; cat <&3")
+    guest.detach(device)
+    guest.wait_gone(device)
+    said = holding.wait(check=False)
+    lab.expect(not said.ok and "put/output" in said.err, f"a file whose device has gone: {said.code}, {said.out}{said.err}")
+    for host, driver in ((guest, lab.front), (lab.dom0, lab.back)):
+        host.run(unload_command(driver))
+        host.run(load_command(driver))
+    lab.wait_bridged(guest)
+    guest.wait_link()
+    guest.destroy()
+    lab.dom0.load(*lab.back_drivers())
+
+
 @scenario("unload_while_vifs_go", kinds=("ours",), seconds=600)
 def unload_while_vifs_go(lab):
     """dom0's driver is removed while its vifs are: the thread that does the one must not wait for that of the other."""
