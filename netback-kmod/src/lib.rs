@@ -63,7 +63,7 @@ impl kernel::Module for NetbackModule {
         parameters::check()?;
         cache::start(parameters::cache())?;
 
-        // Work that waits for a hotplug script would keep the machine from being suspended.
+        // A driver domain is not saved, so that nothing has to stand still.
         let queue = QUEUE.start(c"netchannel2_back", DuringSuspend::Running)?;
         let folder = FOLDER.start(c"netchannel2_back")?;
         let totals = FOLDER

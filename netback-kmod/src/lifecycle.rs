@@ -9,8 +9,7 @@ use crate::{
     classic,
     parameters,
     vif::Vif,
-    FOLDER,
-    QUEUE, //
+    FOLDER, //
 };
 use kernel::{
     prelude::*,
@@ -51,14 +50,14 @@ use netchannel2_kernel::{
     },
 };
 
-/// How often, every 100 ms, it is looked whether the hotplug script has run: for a minute.
-const HOTPLUG_LOOKS: u32 = 600;
+/// Where the hotplug script says how it has gone.
+const HOTPLUG_STATUS: &CStr = c"hotplug-status";
 
 /// How far a vif is, and what it holds meanwhile.
 #[derive(Default)]
 pub(crate) struct Life {
     cycle: Lifecycle<Vif>,
-    /// The frontend has answered and the hotplug script has not run yet.
+    /// The frontend has answered and the hotplug script has not run yet, which the log has been told.
     awaiting_hotplug: bool,
 }
 
@@ -87,7 +86,7 @@ pub(crate) fn start(vif: &Arc<Vif>) -> Result {
     Ok(())
 }
 
-/// Does what the frontend's new state asks for.
+/// Does what the frontend's state asks for.
 pub(crate) fn frontend_changed(vif: &Arc<Vif>, state: XenbusState) -> Afterwards {
     let mut life = vif.life.lock();
     let Some(phase) = life.cycle.phase() else {
@@ -121,29 +120,13 @@ pub(crate) fn frontend_changed(vif: &Arc<Vif>, state: XenbusState) -> Afterwards
     Afterwards::Stay
 }
 
-/// Ends a failed connection, and goes on with one that waits for the hotplug script.
+/// Ends a failed connection.
 pub(crate) fn attend(vif: &Arc<Vif>) {
-    for _ in 0..HOTPLUG_LOOKS {
-        let mut life = vif.life.lock();
+    let mut life = vif.life.lock();
 
-        if life.cycle.phase().is_none() {
-            return;
-        }
+    if life.cycle.phase().is_some() {
         life.cycle.look(vif);
-        if !life.awaiting_hotplug {
-            return;
-        }
-        if is_hotplugged(vif) {
-            complete(vif, &mut life);
-            return;
-        }
-        drop(life);
-        fsleep(Delta::from_millis(100));
     }
-    dev_err!(
-        vif.device,
-        "hotplug-status is not connected: the hotplug script has not run\n"
-    );
 }
 
 /// Takes everything down before the device is unbound.
@@ -203,6 +186,20 @@ fn publish(vif: &Vif, life: &mut Life) -> Result {
 
 /// Connects to a frontend that has answered, or hands a classic one on.
 fn answered(vif: &Arc<Vif>, life: &mut Life) -> Afterwards {
+    if !is_hotplugged(vif) {
+        // The frontend goes on when its vif is where it belongs. One that is handed on is made anew,
+        // which the script must not meet while it is at work on the old one.
+        if !life.awaiting_hotplug {
+            life.awaiting_hotplug = true;
+            dev_info!(
+                vif.device,
+                "the guest has answered: waiting until {HOTPLUG_STATUS:?} is connected\n"
+            );
+        }
+        return Afterwards::Await(HOTPLUG_STATUS);
+    }
+
+    life.awaiting_hotplug = false;
     match Directory::new(&vif.otherend).read(keys::VERSION.as_c_str()) {
         Ok(None) => {
             dev_info!(
@@ -212,11 +209,10 @@ fn answered(vif: &Arc<Vif>, life: &mut Life) -> Afterwards {
             life.cycle.hand_on();
             return Afterwards::HandOn(classic::MODULE);
         }
-        Ok(Some(_)) if is_hotplugged(vif) => complete(vif, life),
         Ok(Some(_)) => {
-            // The frontend goes on when its vif is where it belongs.
-            life.awaiting_hotplug = true;
-            QUEUE.enqueue::<Arc<Vif>, 0>(vif.clone());
+            let result = connect(vif, life);
+
+            life.cycle.connected(vif, result);
         }
         Err(error) => life.cycle.fail(
             vif,
@@ -224,13 +220,6 @@ fn answered(vif: &Arc<Vif>, life: &mut Life) -> Afterwards {
         ),
     }
     Afterwards::Stay
-}
-
-fn complete(vif: &Arc<Vif>, life: &mut Life) {
-    life.awaiting_hotplug = false;
-    let result = connect(vif, life);
-
-    life.cycle.connected(vif, result);
 }
 
 fn connect(vif: &Arc<Vif>, life: &Life) -> Result<Link<Vif>, Refusal> {
@@ -264,7 +253,7 @@ fn disconnect(vif: &Vif, life: &mut Life) {
 /// Whether the hotplug script has run.
 fn is_hotplugged(vif: &Vif) -> bool {
     matches!(
-        vif.device.store().read(c"hotplug-status"),
+        vif.device.store().read(HOTPLUG_STATUS),
         Ok(Some(status)) if status.as_bytes() == b"connected"
     )
 }

@@ -48,7 +48,7 @@ pub(crate) struct Vif {
     pub(crate) channel: Arc<Channel<Self>>,
     #[pin]
     pub(crate) life: Mutex<Life>,
-    /// Queued for a fault of the channel, and to wait for the hotplug script.
+    /// Queued for a fault of the channel.
     #[pin]
     work: Work<Self>,
 }

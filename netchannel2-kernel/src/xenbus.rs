@@ -6,6 +6,7 @@
 
 mod device;
 mod driver;
+mod kept;
 mod rebind;
 mod store;
 mod transaction;

@@ -3,6 +3,7 @@
 //! Xenbus drivers, on the pattern of `kernel::driver`.
 
 use super::{
+    kept::Kept,
     rebind::hand_on,
     watch::{
         run_on_xenwatch,
@@ -54,7 +55,8 @@ pub trait Driver: 'static {
     /// Takes a device, or declines it with `ENODEV` so that the next driver is asked.
     fn probe(device: &Device<Core<'_>>) -> impl PinInit<Self::Data, Error>;
 
-    /// Called by xenwatch when the other end changed its state, and once after the probe.
+    /// Called by xenwatch when the other end changed its state, once after the probe, and when a node
+    /// changed that was asked for by [`Afterwards::Await`].
     fn otherend_changed(
         device: &Device<Bound>,
         data: Pin<&Self::Data>,
@@ -98,6 +100,9 @@ pub trait Driver: 'static {
 pub enum Afterwards {
     /// It stays.
     Stay,
+    /// It stays, and this node of its own directory is watched until the next call, for which it need
+    /// not have changed.
+    Await(&'static CStr),
     /// It is removed: a backend device whose frontend is gone for good.
     Unregister,
     /// It is unbound and the next driver of its type asked, which is in this module.
@@ -144,11 +149,11 @@ pub struct Adapter<T: Driver>(PhantomData<T>);
 
 // SAFETY:
 // - `bindings::xenbus_driver` is a C type declared as `repr(C)`.
-// - `T::Data` is the type of the driver's device private data.
+// - `Kept<T>` is the type of the driver's device private data.
 // - `struct xenbus_driver` embeds a `struct device_driver` at `DEVICE_DRIVER_OFFSET`.
 unsafe impl<T: Driver> DriverLayout for Adapter<T> {
     type DriverType = bindings::xenbus_driver;
-    type DriverData<'bound> = T::Data;
+    type DriverData<'bound> = Kept<T>;
     const DEVICE_DRIVER_OFFSET: usize = offset_of!(bindings::xenbus_driver, driver);
 }
 
@@ -233,7 +238,9 @@ impl<T: Driver> Adapter<T> {
         let device = unsafe { &*raw.cast::<Device<CoreInternal<'_>>>() };
 
         from_result(|| {
-            device.as_ref().set_drvdata(T::probe(device))?;
+            device
+                .as_ref()
+                .set_drvdata(Kept::<T>::new(T::probe(device)))?;
             Ok(0)
         })
     }
@@ -245,20 +252,32 @@ impl<T: Driver> Adapter<T> {
         // SAFETY: The watch that calls this is set after a successful probe and taken away, with
         // its running callbacks awaited, before `remove`: the device is bound throughout.
         let device = unsafe { &*raw.cast::<Device<BoundInternal>>() };
-        // SAFETY: As above, so `set_drvdata` was called with `T::Data` and the device is bound.
-        let data = unsafe { device.as_ref().drvdata_borrow::<T::Data>() };
 
+        // SAFETY: This is xenwatch, in a callback of the device's watch.
+        unsafe { Self::changed(device, XenbusState::from_wire(state)) }
+    }
+
+    /// Tells the driver of a change, and does what it asks for.
+    ///
+    /// # Safety
+    ///
+    /// The caller is xenwatch, in a callback of a watch of `device` that is taken away before it is
+    /// unbound. It holds a reference to the device, which may be neither bound nor registered any
+    /// more when this returns.
+    pub(super) unsafe fn changed(device: &Device<BoundInternal>, state: XenbusState) {
+        // SAFETY: The device is bound, so `set_drvdata` was called with `Kept<T>`.
+        let kept = unsafe { device.as_ref().drvdata_borrow::<Kept<T>>() };
         let keep = ARef::<Device>::from(device);
 
-        match T::otherend_changed(device, data, XenbusState::from_wire(state)) {
-            Afterwards::Stay => {}
+        match T::otherend_changed(device, kept.data(), state) {
+            Afterwards::Stay => kept.forget(),
+            Afterwards::Await(node) => kept.watch(&keep, node),
             // SAFETY: xenbus registered the device, and xenwatch, which this is, is the one thread
-            // that removes xenbus devices. `data`, which this drops, is not used any more.
+            // that removes xenbus devices. `kept`, which this drops, is not used any more.
             Afterwards::Unregister => unsafe {
                 kernel::bindings::device_unregister(keep.as_raw_device())
             },
-            // SAFETY: This is xenwatch, in a callback of the device's watch. `data`, which this
-            // drops, is not used any more.
+            // SAFETY: By the safety requirement. `kept`, which this drops, is not used any more.
             Afterwards::HandOn(module) => unsafe { hand_on(&keep, module) },
         }
     }
@@ -267,9 +286,9 @@ impl<T: Driver> Adapter<T> {
         // SAFETY: xenbus suspends bound devices only, under the device lock.
         let device = unsafe { &*raw.cast::<Device<BoundInternal>>() };
         // SAFETY: As above.
-        let data = unsafe { device.as_ref().drvdata_borrow::<T::Data>() };
+        let kept = unsafe { device.as_ref().drvdata_borrow::<Kept<T>>() };
 
-        T::suspend(device, data);
+        T::suspend(device, kept.data());
         0
     }
 
@@ -277,9 +296,9 @@ impl<T: Driver> Adapter<T> {
         // SAFETY: xenbus resumes bound devices only, under the device lock.
         let device = unsafe { &*raw.cast::<Device<BoundInternal>>() };
         // SAFETY: As above.
-        let data = unsafe { device.as_ref().drvdata_borrow::<T::Data>() };
+        let kept = unsafe { device.as_ref().drvdata_borrow::<Kept<T>>() };
 
-        from_result(|| T::resume(device, data).map(|()| 0))
+        from_result(|| T::resume(device, kept.data()).map(|()| 0))
     }
 
     extern "C" fn reclaim_memory_callback(_raw: *mut bindings::xenbus_device) {
@@ -302,11 +321,12 @@ impl<T: Driver> Adapter<T> {
     extern "C" fn remove_callback(raw: *mut bindings::xenbus_device) {
         // SAFETY: xenbus calls with a valid device, after a successful probe.
         let device = unsafe { &*raw.cast::<Device<CoreInternal<'_>>>() };
-        // SAFETY: The probe succeeded, so `set_drvdata` was called with `T::Data`; it is dropped
+        // SAFETY: The probe succeeded, so `set_drvdata` was called with `Kept<T>`; it is dropped
         // after this call.
-        let data = unsafe { device.as_ref().drvdata_borrow::<T::Data>() };
+        let kept = unsafe { device.as_ref().drvdata_borrow::<Kept<T>>() };
 
-        T::unbind(device, data);
+        kept.end();
+        T::unbind(device, kept.data());
     }
 }
 

@@ -18,8 +18,9 @@ use kernel::{
 ///
 /// # Safety
 ///
-/// The caller is xenwatch, in a callback of the device's watch: unbinding waits for xenwatch
-/// otherwise, with the device's lock held, which xenwatch takes to remove a device.
+/// The caller is xenwatch, in a callback of a watch that is taken away when the device is unbound:
+/// unbinding waits for xenwatch otherwise, with the device's lock held, which xenwatch takes to
+/// remove a device.
 pub(super) unsafe fn hand_on(device: &ARef<Device>, module: &CStr) {
     // SAFETY: The reference keeps the device valid.
     unsafe { bindings::device_release_driver(device.as_raw_device()) };
