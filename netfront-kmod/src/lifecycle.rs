@@ -114,12 +114,12 @@ pub(crate) fn backend_changed(vif: &Arc<Vif>, state: XenbusState) -> Afterwards 
             vif.netdev.notify_peers();
             return Afterwards::Stay;
         }
-        // The rings stay until the backend has let go of them, which it does when it sees this.
-        FrontendAction::Disconnect if state == XenbusState::Closing => {
+        // The backend's pages go first. The rings stay until it has let go of them, which it does when
+        // it sees this, unless it has already.
+        FrontendAction::Disconnect => {
             let_go(vif, &mut life);
             life.cycle.enter(vif, Phase::Closed);
         }
-        FrontendAction::Disconnect => life.cycle.enter(vif, Phase::Closed),
     }
     if matches!(state, XenbusState::Closed | XenbusState::Unknown) {
         life.cycle.disconnect(vif);
@@ -168,9 +168,10 @@ pub(crate) fn unbind(vif: &Arc<Vif>) {
     vif.life.lock().cycle.disconnect(vif);
     // Not under the lock: this takes the network's own.
     drop(started.registration);
+    // Or a backend would take the next driver, which does not write them, for this one.
+    let _ = Answer::remove_from(&mut vif.device.store());
     if !handing_on {
         // The backend follows: it is closed when this returns, ready for the next driver.
-        let _ = Answer::remove_from(&mut vif.device.store());
         let _ = vif.device.switch_state(XenbusState::Closed);
         await_backend(vif, otherend.as_deref(), |state| {
             state != XenbusState::Closing

@@ -94,6 +94,29 @@ def host_without_module(lab):
         lab.dom0.load(*lab.back_drivers())
 
 
+@scenario("host_changes_driver", kinds=("ours",), seconds=240)
+def host_changes_driver(lab):
+    """A connected frontend whose host changes to xen-netback: xen-netfront takes the vif, and finds nothing of ours in xenstore."""
+    lab.no_standing_guest()
+    guest = lab.new_guest("changing", 27)
+    guest.wait_link()
+    folder = f"/local/domain/{guest.domain}/device/vif/0"
+    ours = f"xenstore-ls {folder} | grep -e netchannel2 -e control-ring-ref -e '[rt]x-ring-ref-[0-9]'"
+    lab.expect(lab.dom0.run(ours, check=False).ok, "no answer of ours while connected")
+    try:
+        lab.dom0.load(STOCK_BACK)
+        guest.wait_link()
+        found = guest.driver_of(guest.link())
+        lab.expect(found == "vif", f"the guest's device belongs to {found}, not to xen-netfront")
+        left = lab.dom0.run(ours, check=False)
+        lab.expect(not left.ok, f"left of the answer: {left.out}")
+        both_ways(lab, guest)
+        guest.destroy()
+    finally:
+        lab.tidy()
+        lab.dom0.load(*lab.back_drivers())
+
+
 @scenario("pvh", seconds=240)
 def pvh(lab):
     """A PVH guest connects and carries traffic."""
