@@ -70,6 +70,7 @@ impl MappedPages {
         let mut pages = KVec::from_elem(null_mut(), count, GFP_KERNEL)?;
         let mut operations = KVec::with_capacity(count, GFP_KERNEL)?;
         let handles = KVec::with_capacity(count, GFP_KERNEL)?;
+        let starts = KVec::with_capacity(count, GFP_KERNEL)?;
 
         // SAFETY: `pages` has room for `count` pointers.
         to_result(unsafe {
@@ -78,7 +79,7 @@ impl MappedPages {
         // INVARIANT: The pages were just allocated; none is mapped.
         let mut this = Self {
             pages,
-            starts: KVec::with_capacity(count, GFP_KERNEL)?,
+            starts,
             handles,
             flags,
         };
