@@ -29,6 +29,7 @@ void nc2_virt_wmb(void);
 u32 nc2_load_acquire(const u32 *word);
 void nc2_store_release(u32 *word, u32 value);
 int nc2_evtchn_alloc_unbound(domid_t remote, evtchn_port_t *port);
+int nc2_evtchn_status(struct evtchn_status *status);
 void nc2_evtchn_close(evtchn_port_t port);
 int nc2_evtchn_bind_interdomain(domid_t remote, evtchn_port_t remote_port,
 				evtchn_port_t *port);

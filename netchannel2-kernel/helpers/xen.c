@@ -68,6 +68,11 @@ int nc2_evtchn_alloc_unbound(domid_t remote, evtchn_port_t *port)
 	return err;
 }
 
+int nc2_evtchn_status(struct evtchn_status *status)
+{
+	return HYPERVISOR_event_channel_op(EVTCHNOP_status, status);
+}
+
 void nc2_evtchn_close(evtchn_port_t port)
 {
 	xen_evtchn_close(port);

@@ -23,12 +23,22 @@ mod tests {
         },
     };
     use netchannel2_kernel::event::{
+        close_for_test,
         raise_for_test,
         EventChannel,
         EventHandler,
         EventWork,
         Port, //
     };
+
+    #[test]
+    fn port_that_no_interrupt_was_bound_to_is_closed_once() -> Result {
+        as_domain(|own| {
+            // A port that the kernel has closed already is left alone; closing it again would be a BUG.
+            assert_eq!(close_for_test(own)?, [true, false]);
+            Ok(())
+        })
+    }
 
     struct Count(Atomic<u32>);
 

@@ -89,8 +89,8 @@ impl<H: EventHandler> EventChannel<H> {
     /// Those of `bind_evtchn_to_irqhandler_lateeoi()`; `ENOMEM`.
     pub fn bind_local(name: &CStr, port: Port, handler: Arc<H>) -> Result<Self> {
         let (name, shared) = (CString::try_from(name)?, Shared::new(handler)?);
-        // The kernel closes it with the binding; if binding fails, it may have done so already.
-        let port = port.into_number();
+        // The kernel closes it with the binding.
+        let (port, peer) = port.into_parts();
         // SAFETY: The handler's context is kept alive by `Self::shared` until
         // `unbind_from_irqhandler()` has returned, and the name by `Self::_name`.
         let irq = unsafe {
@@ -103,7 +103,7 @@ impl<H: EventHandler> EventChannel<H> {
             )
         };
 
-        Self::from_irq(irq, shared, name)
+        Self::from_irq(irq, shared, name).inspect_err(|_| close_unbound(port, peer))
     }
 
     /// Binds to the peer's `port` as the backend of `device`.
@@ -111,7 +111,8 @@ impl<H: EventHandler> EventChannel<H> {
     /// # Errors
     ///
     /// Those of `bind_interdomain_evtchn_to_irqhandler_lateeoi()`; `EINVAL` for a port that the
-    /// peer did not open for this domain.
+    /// peer did not open for this domain. If the kernel has no memory for an interrupt it leaves the
+    /// port open that it has bound, and tells nobody its number.
     pub fn bind_remote(device: &Device, port: EventPort, handler: Arc<H>) -> Result<Self> {
         let (name, shared) = (CString::try_from(device.name())?, Shared::new(handler)?);
         // SAFETY: As in `bind_local`; `device` is a valid xenbus device.
@@ -197,8 +198,8 @@ impl<H: EventHandler> Drop for EventChannel<H> {
 ///
 /// # Invariants
 ///
-/// The port is open.
-pub struct Port(EventPort);
+/// The port is open, for the peer to bind to.
+pub struct Port(EventPort, DomId);
 
 impl Port {
     /// Opens a port that `peer` may bind to.
@@ -213,11 +214,13 @@ impl Port {
 
         to_result(err)?;
         // INVARIANT: The port was just opened.
-        EventPort::new(port).map(Self).ok_or_else(|| {
-            // SAFETY: The port was opened above and is bound to no interrupt.
-            unsafe { bindings::nc2_evtchn_close(port) };
-            EINVAL
-        })
+        EventPort::new(port)
+            .map(|port| Self(port, peer))
+            .ok_or_else(|| {
+                // SAFETY: The port was opened above and is bound to no interrupt.
+                unsafe { bindings::nc2_evtchn_close(port) };
+                EINVAL
+            })
     }
 
     /// Returns the number, which the peer binds to.
@@ -225,11 +228,11 @@ impl Port {
         self.0
     }
 
-    fn into_number(self) -> EventPort {
-        let number = self.0;
+    fn into_parts(self) -> (EventPort, DomId) {
+        let parts = (self.0, self.1);
 
         core::mem::forget(self);
-        number
+        parts
     }
 }
 
@@ -238,6 +241,54 @@ impl Drop for Port {
         // SAFETY: By the type invariant the port is open, and it is bound to no interrupt.
         unsafe { bindings::nc2_evtchn_close(self.0.get()) }
     }
+}
+
+/// Closes a port that could not be bound to an interrupt, if it is open.
+///
+/// `bind_evtchn_to_irqhandler_lateeoi()` has closed it if it got as far as to give it an interrupt
+/// (`__unbind_from_irq()`), and has not if it got none; the error is the same. Xen knows.
+fn close_unbound(port: EventPort, peer: DomId) {
+    let mut status: bindings::evtchn_status = pin_init::zeroed();
+
+    status.dom = bindings::DOMID_SELF as u16;
+    status.port = port.get();
+    // SAFETY: `status` is valid for the hypercall, which reads the domain and the port.
+    let found = unsafe { bindings::nc2_evtchn_status(&mut status) };
+
+    if found != 0 || status.status != bindings::EVTCHNSTAT_unbound {
+        return;
+    }
+    // SAFETY: That is the part of an unbound port, which Xen has filled in.
+    if unsafe { status.u.unbound.dom } == peer.get() {
+        // SAFETY: The port is open and bound to no interrupt.
+        unsafe { bindings::nc2_evtchn_close(port.get()) }
+    }
+}
+
+/// Opens a port for this very domain and has it closed as after a binding that failed: first as if it
+/// were for another domain, then twice rightly. Says whether it is open after each of both.
+///
+/// # Errors
+///
+/// Those of `EVTCHNOP_alloc_unbound`.
+#[cfg(CONFIG_KUNIT = "y")]
+pub fn close_for_test(own: DomId) -> Result<[bool; 2]> {
+    let (port, peer) = Port::for_peer(own)?.into_parts();
+    let is_open = || {
+        let mut status: bindings::evtchn_status = pin_init::zeroed();
+
+        status.dom = bindings::DOMID_SELF as u16;
+        status.port = port.get();
+        // SAFETY: `status` is valid for the hypercall.
+        unsafe { bindings::nc2_evtchn_status(&mut status) == 0 && status.status != 0 }
+    };
+
+    // Another's port is left alone.
+    close_unbound(port, DomId::new(peer.get().wrapping_add(1)));
+    let before = is_open();
+    close_unbound(port, peer);
+    close_unbound(port, peer);
+    Ok([before, is_open()])
 }
 
 /// Binds to `port` of this very domain and raises `count` events there.
