@@ -3,11 +3,10 @@
 //! The xenbus driver.
 
 use crate::{
-    classic, lifecycle, opt_in,
-    vif::{
-        self,
-        Vif, //
-    },
+    classic,
+    lifecycle,
+    opt_in,
+    vif::Vif, //
 };
 use kernel::{
     device::{
@@ -15,10 +14,6 @@ use kernel::{
         Core, //
     },
     prelude::*,
-    str::{
-        BStr,
-        CString, //
-    },
     sync::Arc, //
 };
 use netchannel2_core::handshake::state::XenbusState;
@@ -28,8 +23,7 @@ use netchannel2_kernel::{
         Afterwards,
         Backend,
         Device,
-        Driver,
-        UeventEnv, //
+        Driver, //
     },
 };
 
@@ -50,16 +44,6 @@ impl Driver for Netback {
         state: XenbusState,
     ) -> Afterwards {
         lifecycle::frontend_changed(&vif, state)
-    }
-
-    fn uevent(device: &Device, env: &mut UeventEnv) -> Result {
-        // What hotplug scripts go by, as xen-netback tells it.
-        if let Some(script) = device.store().read(c"script")? {
-            let script = BStr::from_bytes(script.as_bytes());
-
-            env.add(c"script", &CString::try_from_fmt(fmt!("{script}"))?)?;
-        }
-        env.add(c"vif", &vif::name(device)?)
     }
 
     fn suspend(_device: &Device<Bound>, _vif: Pin<&Arc<Vif>>) {

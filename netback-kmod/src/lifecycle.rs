@@ -8,11 +8,18 @@
 use crate::{
     classic,
     parameters,
-    vif::Vif,
+    vif::{
+        self,
+        Vif, //
+    },
     FOLDER, //
 };
 use kernel::{
     prelude::*,
+    str::{
+        BStr,
+        CString, //
+    },
     sync::Arc,
     time::{
         delay::fsleep,
@@ -82,8 +89,21 @@ pub(crate) fn start(vif: &Arc<Vif>) -> Result {
     publish(vif, &mut life)?;
     drop(life);
     // For an interface that takes another's place, after the module was loaded anew.
-    let _ = vif.device.announce_online();
+    let _ = announce(vif);
     Ok(())
+}
+
+/// Sends the event that hotplug scripts go by, with what `xen-netback` tells in it.
+fn announce(vif: &Vif) -> Result {
+    let name = vif::name(&vif.device)?;
+    let name = CString::try_from_fmt(fmt!("vif={}", BStr::from_bytes(name.to_bytes())))?;
+    let Some(script) = vif.device.store().read(c"script")? else {
+        return vif.device.announce_online(&[&name]);
+    };
+    let script = BStr::from_bytes(script.as_bytes());
+    let script = CString::try_from_fmt(fmt!("script={script}"))?;
+
+    vif.device.announce_online(&[&script, &name])
 }
 
 /// Does what the frontend's state asks for.

@@ -44,9 +44,7 @@ void nc2_gnttab_set_map_op(struct gnttab_map_grant_ref *op, void *address,
 			   u32 flags, grant_ref_t ref, domid_t domid);
 void nc2_gnttab_set_unmap_op(struct gnttab_unmap_grant_ref *op, void *address,
 			     u32 flags, grant_handle_t handle);
-int nc2_add_uevent_var(struct kobj_uevent_env *env, const char *name,
-		       const char *value);
-int nc2_uevent_online(struct device *dev);
+int nc2_uevent_online(struct device *dev, char *variables[]);
 int nc2_request_module_nowait(const char *name);
 
 /* helpers/net.c */
@@ -121,6 +119,7 @@ int nc2_spin_trylock_bh(spinlock_t *lock);
 void nc2_init_delayed_work(struct delayed_work *work,
 			   void (*function)(struct work_struct *work));
 void nc2_queue_delayed_work(struct delayed_work *work, unsigned int ms);
+void nc2_synchronize_rcu_tasks(void);
 struct workqueue_struct *nc2_alloc_workqueue(const char *name, bool freezable);
 
 #endif /* NETCHANNEL2_HELPERS_H */

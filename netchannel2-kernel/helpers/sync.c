@@ -43,6 +43,11 @@ void nc2_queue_delayed_work(struct delayed_work *work, unsigned int ms)
 			   round_jiffies_relative(msecs_to_jiffies(ms)));
 }
 
+void nc2_synchronize_rcu_tasks(void)
+{
+	synchronize_rcu_tasks();
+}
+
 struct workqueue_struct *nc2_alloc_workqueue(const char *name, bool freezable)
 {
 	return alloc_workqueue("%s", WQ_UNBOUND | (freezable ? WQ_FREEZABLE : 0),

@@ -140,15 +140,9 @@ void nc2_gnttab_set_unmap_op(struct gnttab_unmap_grant_ref *op, void *address,
 	gnttab_set_unmap_op(op, (unsigned long)address, flags, handle);
 }
 
-int nc2_add_uevent_var(struct kobj_uevent_env *env, const char *name,
-		       const char *value)
+int nc2_uevent_online(struct device *dev, char *variables[])
 {
-	return add_uevent_var(env, "%s=%s", name, value);
-}
-
-int nc2_uevent_online(struct device *dev)
-{
-	return kobject_uevent(&dev->kobj, KOBJ_ONLINE);
+	return kobject_uevent_env(&dev->kobj, KOBJ_ONLINE, variables);
 }
 
 int nc2_request_module_nowait(const char *name)

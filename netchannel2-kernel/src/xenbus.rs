@@ -31,5 +31,4 @@ pub use self::{
         in_transaction,
         Transaction, //
     },
-    uevent::UeventEnv,
 };

@@ -9,8 +9,7 @@ use super::{
         run_on_xenwatch,
         wait_for_xenwatch, //
     },
-    Device,
-    UeventEnv, //
+    Device, //
 };
 use crate::bindings;
 use core::{
@@ -75,21 +74,11 @@ pub trait Driver: 'static {
     fn resume(device: &Device<Bound>, data: Pin<&Self::Data>) -> Result;
 
     /// Called while the kernel looks for memory to reclaim, once for each of the driver's devices,
-    /// often, and on any thread; must neither sleep nor allocate.
+    /// often, and on any thread; must neither sleep nor allocate. Backends only.
     ///
-    /// Has no device, as xenbus may call it for one that is being unbound
-    /// (`backend_reclaim_memory()` holds no lock that keeps it bound). Backends only.
+    /// Has no device, as xenbus may call it for one that is unbound already: the driver of a device
+    /// is found without a lock (`backend_reclaim_memory()`).
     fn reclaim_memory() {}
-
-    /// Adds variables to an event of the device, which may be sent at any time.
-    ///
-    /// # Errors
-    ///
-    /// Keep the event from being sent.
-    fn uevent(device: &Device, env: &mut UeventEnv) -> Result {
-        let _ = (device, env);
-        Ok(())
-    }
 
     /// Called before the device is unbound and its data dropped; no callback runs any more.
     fn unbind(device: &Device<Core<'_>>, data: Pin<&Self::Data>);
@@ -182,12 +171,11 @@ unsafe impl<T: Driver> RegistrationOps for Adapter<T> {
             (*raw).remove = Some(Self::remove_callback);
             (*raw).suspend = Some(Self::suspend_callback);
             (*raw).resume = Some(Self::resume_callback);
-            (*raw).uevent = Some(Self::uevent_callback);
             (*raw).reclaim_memory = Some(Self::reclaim_memory_callback);
         }
 
         // With no owner, bound devices do not pin the module: `rmmod` unbinds them, as it does
-        // for the drivers of a card. All that runs module code ends in `driver_unregister()`.
+        // for the drivers of a card. All that runs module code ends in `unregister`.
         //
         // SAFETY: `raw` stays pinned and valid until `unregister`; `name` lives for ever.
         to_result(unsafe { (T::Side::REGISTER.0)(raw, null_mut(), name.as_char_ptr()) })
@@ -209,6 +197,12 @@ unsafe impl<T: Driver> RegistrationOps for Adapter<T> {
             // the driver core, but xenwatch is still on its way back through this module.
             wait_for_xenwatch();
         }
+        // xenbus finds a device's driver without a lock to call `reclaim_memory` or to see that there
+        // is no `uevent`: somebody may be at it still who found this one before it was unbound. Nobody
+        // sleeps on the way, so that it ends before the thread does of its own accord.
+        //
+        // SAFETY: This may sleep, and holds no lock.
+        unsafe { bindings::nc2_synchronize_rcu_tasks() };
     }
 }
 
@@ -303,19 +297,6 @@ impl<T: Driver> Adapter<T> {
 
     extern "C" fn reclaim_memory_callback(_raw: *mut bindings::xenbus_device) {
         T::reclaim_memory();
-    }
-
-    extern "C" fn uevent_callback(
-        raw: *const bindings::xenbus_device,
-        env: *mut bindings::kobj_uevent_env,
-    ) -> c_int {
-        // SAFETY: The driver core calls with a valid device, which may not be bound any more or
-        // yet: only what every device has is given to the driver.
-        let device = unsafe { &*raw.cast::<Device>() };
-        // SAFETY: The driver core gives the environment to be filled by this call.
-        let env = unsafe { UeventEnv::from_raw(env) };
-
-        from_result(|| T::uevent(device, env).map(|()| 0))
     }
 
     extern "C" fn remove_callback(raw: *mut bindings::xenbus_device) {

@@ -6,51 +6,33 @@
 
 use super::Device;
 use crate::bindings;
+use core::ptr::null_mut;
 use kernel::{
     device::DeviceContext,
     error::to_result,
-    prelude::*,
-    types::Opaque, //
+    prelude::*, //
 };
 
-/// The variables of an event, as udev and hotplug scripts see them.
-///
-/// # Invariants
-///
-/// Is a `struct kobj_uevent_env` that the driver core is filling.
-#[repr(transparent)]
-pub struct UeventEnv(Opaque<bindings::kobj_uevent_env>);
-
-impl UeventEnv {
-    /// # Safety
-    ///
-    /// `raw` is an environment that the driver core gave out to be filled, for as long as `'a`.
-    pub(super) unsafe fn from_raw<'a>(raw: *mut bindings::kobj_uevent_env) -> &'a mut Self {
-        // SAFETY: By the safety requirement; the type is a transparent wrapper.
-        unsafe { &mut *raw.cast() }
-    }
-
-    /// Adds a variable.
-    ///
-    /// # Errors
-    ///
-    /// `ENOMEM` if the event has no more room.
-    pub fn add(&mut self, name: &CStr, value: &CStr) -> Result {
-        // SAFETY: By the type invariant; both are C strings.
-        to_result(unsafe {
-            bindings::nc2_add_uevent_var(self.0.get(), name.as_char_ptr(), value.as_char_ptr())
-        })
-    }
-}
-
 impl<Ctx: DeviceContext> Device<Ctx> {
-    /// Sends the event `online` of the device, with what [`super::Driver::uevent`] adds to it.
+    /// Sends the event `online` of the device, with `variables` as udev and hotplug scripts see them,
+    /// each a `NAME=value`, beside those of xenbus.
+    ///
+    /// They are in no other event. With a `uevent` callback they would be, but the driver core calls
+    /// that on any thread and waits for it nowhere: not when the device is unbound and not when the
+    /// driver is unregistered.
     ///
     /// # Errors
     ///
-    /// Those of `kobject_uevent()`.
-    pub fn announce_online(&self) -> Result {
-        // SAFETY: By the type invariant the device is valid.
-        to_result(unsafe { bindings::nc2_uevent_online(self.as_raw_device()) })
+    /// Those of `kobject_uevent_env()`: `ENOMEM` if the event has no room for the variables.
+    pub fn announce_online(&self, variables: &[&CStr]) -> Result {
+        let mut list = KVec::with_capacity(variables.len() + 1, GFP_KERNEL)?;
+
+        for variable in variables {
+            list.push(variable.as_char_ptr().cast_mut(), GFP_KERNEL)?;
+        }
+        list.push(null_mut(), GFP_KERNEL)?;
+        // SAFETY: By the type invariant the device is valid; the list ends with a null pointer, and
+        // the strings are copied.
+        to_result(unsafe { bindings::nc2_uevent_online(self.as_raw_device(), list.as_mut_ptr()) })
     }
 }
