@@ -119,7 +119,7 @@ WORKLOADS = [
     Workload("in-48k", "receive UDP, 48 KB, 64 packets an interrupt", "udp_in", BIG, 240),
     Workload("in-48k-b6", "receive UDP, 48 KB, 6 packets an interrupt", "udp_in", BIG, 150, 6, 2500, 1100),
     Workload("out-1472", "send UDP, 1472 bytes", "udp_out", 1472, 8000),
-    Workload("tcp-in", "receive TCP", "tcp_in", count=32 << 20, eitr=100),
+    Workload("tcp-in", "receive TCP", "tcp_in", count=64 << 20, eitr=100),
     Workload("tcp-out", "send TCP", "tcp_out", count=32 << 20, eitr=100),
     Workload("rr", "one byte there and back", "transactions", count=1000, eitr=400),
     Workload("guests-1472", "guest to guest UDP, 1472 bytes", "udp_guests", 1472, 6000, rate=2000, machines=("xen",)),

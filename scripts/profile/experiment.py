@@ -12,8 +12,10 @@ from workloads import KINDS, TCP_KINDS, Lost
 # Seconds for packets and interrupts to come to rest.
 SETTLE = 0.3
 BACKGROUND = 2.0
-# Two repetitions that are no farther apart need no third.
+# Repetitions that are no farther apart need no more: two, or of three and more the median and its neighbours.
 AGREEMENT = 0.015
+# Of seconds that were measured for a case: more repetitions than three are for short ones.
+PATIENCE = 9
 
 
 @dataclasses.dataclass
@@ -156,7 +158,7 @@ def measure(machine, case, repetitions, idle, watch, progress):
             result.runs.append(run)
             progress(f"{case.name}: repetition {number + 1}, {run.net.instructions():.0f} instructions a "
                      f"{case.workload.unit}, " + describe_batches(run))
-            if number and result.spread < AGREEMENT:
+            if is_enough([run.net.instructions() for run in result.runs], sum(run.seconds for run in result.runs)):
                 break
     except (LabError, snapshot.Broken, OSError) as error:
         if machine.machine.qemu.poll() is not None:
@@ -167,6 +169,18 @@ def measure(machine, case, repetitions, idle, watch, progress):
         clean(machine)
         progress(f"{case.name}: FAILED: {result.problem}")
     return result
+
+
+def is_enough(totals, seconds):
+    """Whether the median of these repetitions, which took so long, is settled."""
+    if len(totals) < 2:
+        return False
+    totals = sorted(totals)
+    middle = (len(totals) - 1) // 2
+    near = totals[max(middle - 1, 0):middle + 2]
+    if near[-1] <= near[0] * (1 + AGREEMENT):
+        return True
+    return len(totals) >= 3 and seconds + seconds / len(totals) > PATIENCE
 
 
 def clean(machine):

@@ -70,8 +70,8 @@ def arguments():
     parser.add_argument("patterns", nargs="*", metavar="PATTERN",
                         help="configuration/workload, * allowed, or one of the two")
     parser.add_argument("--list", action="store_true", help="name the cases and stop")
-    parser.add_argument("--repeat", type=int, default=3, metavar="N",
-                        help="repetitions at most (default 3); two that agree are enough")
+    parser.add_argument("--repeat", type=int, default=5, metavar="N",
+                        help="repetitions at most (default 5); two that agree are enough")
     parser.add_argument("--top", type=int, default=0, metavar="N",
                         help="also modules, and the N functions with most instructions")
     parser.add_argument("--cache", action="store_true", help="with the cache model, which is slow")
