@@ -49,7 +49,7 @@ def check_rebind(lab, guest, device, interface):
     guest.wait_link(NET)
 
 
-@scenario("hotplug_rebind", kinds=("ours",), seconds=240)
+@scenario("hotplug_rebind", kinds=("ours",), seconds=240, long=True)
 def hotplug_rebind(lab):
     """udev's rebind sets an interface up that takes another's place, renamed ones too, and leaves one alone that is up."""
     dom0 = lab.dom0
