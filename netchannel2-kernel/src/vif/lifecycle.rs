@@ -49,6 +49,9 @@ use netchannel2_core::{
     wire::Features, //
 };
 
+/// How many connections of a device the log has a line for: a peer may connect as often as it likes.
+const LOGGED: u32 = 64;
+
 /// What looks at a channel beside its queue: a file in debugfs, and the ticker.
 ///
 /// Dropping it waits for both, so that no lock may be held that they take.
@@ -105,6 +108,8 @@ pub struct Lifecycle<V: Interface> {
     link: Option<Link<V>>,
     started: Started<V>,
     breaches: Breaches,
+    /// How many connections there were.
+    connections: u32,
     /// The device is being given to the next driver.
     handing_on: bool,
 }
@@ -116,6 +121,7 @@ impl<V: Interface> Default for Lifecycle<V> {
             link: None,
             started: Started::default(),
             breaches: Breaches::default(),
+            connections: 0,
             handing_on: false,
         }
     }
@@ -164,8 +170,18 @@ impl<V: Interface> Lifecycle<V> {
 
         self.link = Some(link);
         self.enter(vif, Phase::Connected);
+        self.connections = self.connections.saturating_add(1);
+        if self.connections > LOGGED {
+            return;
+        }
         if let Some(version) = vif.channel().grant_version() {
             dev_info!(vif.device(), "connected, lending {version}\n");
+        }
+        if self.connections == LOGGED {
+            dev_info!(
+                vif.device(),
+                "has connected {LOGGED} times: not logged any more\n"
+            );
         }
     }
 

@@ -100,7 +100,7 @@ def cache_bound(lab):
             lab.expect(counter(lab.dom0, guest.vif(), "cache_hits") > 0, f"no packet of {guest.name} came through the cache")
 
 
-@scenario("cache_none", kinds=("ours",), seconds=200)
+@scenario("cache_none", kinds=("ours",), seconds=200, long=True)
 def cache_none(lab):
     """With a bound of 0 nothing of a guest is mapped, and packets take the other ways."""
     with bounded(lab, 0):

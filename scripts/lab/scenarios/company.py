@@ -46,7 +46,7 @@ def guest_without_module(lab):
     both_ways(lab, guest)
 
 
-@scenario("attach_without_module", kinds=("ours",), seconds=300)
+@scenario("attach_without_module", kinds=("ours",), seconds=300, long=True)
 def attach_without_module(lab):
     """An opted-in vif that is attached to a running guest with only xen-netfront: handed on when its script has run."""
     # Of xen-netfront 7.3 in any guest, if a vif goes before all that it sent is done: once, and without harm.
@@ -94,7 +94,7 @@ def host_without_module(lab):
         lab.dom0.load(*lab.back_drivers())
 
 
-@scenario("host_changes_driver", kinds=("ours",), seconds=240)
+@scenario("host_changes_driver", kinds=("ours",), seconds=240, long=True)
 def host_changes_driver(lab):
     """A connected frontend whose host changes to xen-netback: xen-netfront takes the vif, and finds nothing of ours in xenstore."""
     lab.no_standing_guest()

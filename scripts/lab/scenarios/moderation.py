@@ -95,7 +95,7 @@ def refused(lab, host, link, folder):
     lab.expect(coalesce(host, link) == before, f"{host.name}: {coalesce(host, link)} after what was refused, {before} before")
 
 
-@scenario("moderation_bounds", kinds=("ours",), seconds=200)
+@scenario("moderation_bounds", kinds=("ours",), seconds=200, long=True)
 def moderation_bounds(lab):
     """An administrator's bounds cut what the other end asks for, which sees it; bad parameters are refused at load."""
     guest = lab.new_guest("bounds", 62)
