@@ -188,14 +188,14 @@ done
 echo $i"""
 
 
-@scenario("moderation_random", kinds=("ours",), seconds=500)
+@scenario("moderation_random", kinds=("ours",), seconds=600, long=True)
 def moderation_random(lab):
     """Knobs are changed at random at both ends under traffic: no stall, no damage."""
     guest = lab.new_guest("random", 64)
     guest.wait_link()
     traffic = lab.traffic(guest)
     places = ends(lab, guest)
-    seconds = lab.rounds(180, 6)
+    seconds = 180
     with traffic:
         changing = [host.start(CHANGES % {"folder": FOLDER.format(link), "seconds": seconds, "start": start}, seconds + 60)
                     for start, (host, link, _, _) in enumerate(places)]
