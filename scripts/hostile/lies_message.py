@@ -4,6 +4,7 @@
 import struct
 
 import store as keys
+from channel import IGNORE
 from lies import CLOSES, HARMLESS, add, lie
 from protocol import (
     FEATURE_MODERATION,
@@ -69,10 +70,12 @@ _first("credit-one", lambda c: set_max_packets(1, MIN_CREDIT_BYTES), None,
 
 @lie("credit-late", HARMLESS, hook="greet")
 def credit_late(channel, _side):
-    """SET_MAX_PACKETS comes after five seconds."""
+    """SET_MAX_PACKETS comes after five seconds, and nothing before it: a chunk that was offered is not answered."""
+    offered, channel.offered = channel.offered, IGNORE
     channel.inn.arm()
     channel.run(5)
     channel.greet()
+    channel.offered = offered
 
 
 # What every message has.

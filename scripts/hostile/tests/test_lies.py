@@ -26,6 +26,7 @@ NEEDS_XEN = {
     "pool-refused-mapped",
     "pool-dropped-mapped",
     "pool-wakes-late",
+    "pool-churn",
     "finish-while-copied",
     "vanish",
     "reconnect",
