@@ -139,7 +139,7 @@ def shows(lab, host, link, seconds=5, **expected):
         time.sleep(0.1)
 
 
-@scenario("moderation_timer", kinds=("ours",), seconds=200)
+@scenario("moderation_timer", kinds=("ours",), seconds=200, long=True)
 def moderation_timer(lab):
     """A burst that ends short of the frames is delivered by the timer, to either end; frames end the wait sooner."""
     guest = lab.guest()
