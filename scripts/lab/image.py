@@ -5,7 +5,7 @@ The kernel unpacks concatenated archives one after the other, so a rebuilt modul
 import pathlib
 import subprocess
 
-from config import CACHE, HOTPLUG, IMAGES, INSIDE, KUNIT_KERNEL, KUNIT_MODULES, MODULES
+from config import CACHE, HOTPLUG, IMAGES, INSIDE, KUNIT_KERNEL, KUNIT_MODULES, MODULES, STOCK_BACK
 
 
 def archive(files):
@@ -86,6 +86,8 @@ def dom0_overlay(extra):
         **modules(),
         **hotplug_files(),
         "etc/xen/scripts/vif-lab": file(INSIDE / "vif-lab", 0o755),
+        # udev would load it for any vif, in the middle of a change of drivers too, and the order decides: see Dom0.load.
+        "etc/modprobe.d/lab.conf": (0o644, f"blacklist {STOCK_BACK}\n".encode()),
         **kunit_files(),
         **traffic_tool(),
         **extra,
