@@ -75,6 +75,12 @@ class Host:
         body = ipv4(self.ip, self.peer_ip, 1, echo(8, self.IDENT, sequence & 0xFFFF, bytes(i & 0xFF for i in range(size))))
         return ethernet(self.peer_mac, self.mac, IPV4, body)
 
+    def datagram(self, size):
+        """Builds a UDP packet with `size` bytes of data; to everyone while the peer's address is not known."""
+        head = struct.pack("!HHHH", self.IDENT, 9, 8 + size, 0)
+        body = ipv4(self.ip, self.peer_ip, 17, head + bytes(size))
+        return ethernet(self.peer_mac or BROADCAST, self.mac, IPV4, body)
+
     def take(self, frame):
         """Takes a frame and returns the answer to it, or None."""
         if len(frame) < 34:

@@ -130,7 +130,18 @@ _inline("gso-size-0", "segments have no bytes", "packet.gso_size is 0", flags=CS
         csum_offset=16, gso_type=GSO_TCPV4)
 _inline("gso-size-beyond", "segments are as long as the packet", f"packet.gso_size is {LENGTH}", flags=CSUM_PARTIAL,
         csum_start=34, csum_offset=16, gso_type=GSO_TCPV4, gso_size=LENGTH)
+_inline("gso-size-7", "TCP is to be cut into segments of 7 bytes", "packet.gso_size is 7: does not go with gso_type 1",
+        flags=CSUM_PARTIAL, csum_start=34, csum_offset=16, gso_type=GSO_TCPV4, gso_size=7)
 _inline("gso-size-without-type", "there is a size of segments and no type", "packet.gso_size is 20", gso_size=20)
+
+
+@lie("gso-segments-many", CLOSES, "packet.gso_size is 1: does not go with gso_type 3 and length 2048")
+def gso_segments_many(channel, _side):
+    """UDP is to be cut into 2006 segments."""
+    channel.raw(packet(channel.host.datagram(2006), flags=CSUM_PARTIAL, csum_start=34, csum_offset=6,
+                       gso_type=GSO_UDP_L4, gso_size=1))
+
+
 _inline("hash-type", "the hash is of an unknown type", "packet.hash_type is 3: unknown", hash_type=3, hash=1)
 _inline("hash-without-type", "there is a hash of no type", "packet.hash is 0xdead: hash_type is none", hash=0xDEAD)
 
@@ -171,6 +182,10 @@ _odd("gso-on-arp", "ARP is to be cut as TCP", lambda h: h.who_has(), FEATURE_CSU
      flags=CSUM_PARTIAL, csum_start=34, csum_offset=16, gso_type=GSO_TCPV4, gso_size=20)
 _odd("gso-udp-on-arp", "ARP is to be cut as UDP", lambda h: h.who_has(), FEATURE_CSUM | FEATURE_GSO_UDP_L4,
      flags=CSUM_PARTIAL, csum_start=34, csum_offset=6, gso_type=GSO_UDP_L4, gso_size=20)
+_odd("gso-tcp-on-udp", "UDP is to be cut as TCP", lambda h: h.datagram(600), FEATURE_CSUM | FEATURE_GSO_TCPV4,
+     flags=CSUM_PARTIAL, csum_start=34, csum_offset=16, gso_type=GSO_TCPV4, gso_size=100)
+_odd("gso-128-segments", "UDP is to be cut into 128 segments", lambda h: h.datagram(128),
+     FEATURE_CSUM | FEATURE_GSO_UDP_L4, flags=CSUM_PARTIAL, csum_start=34, csum_offset=6, gso_type=GSO_UDP_L4, gso_size=1)
 _odd("header-alone", "a packet is an Ethernet header alone", lambda h: h.who_has()[:14])
 _odd("ip-cut-short", "an IPv4 packet ends in its header", lambda h: h.ping(1, 56)[:18])
 _odd("vlan-cut-short", "a VLAN tag is cut short", lambda h: h.who_has()[:12] + b"\x81\x00")

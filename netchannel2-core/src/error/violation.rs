@@ -190,7 +190,8 @@ pub enum Violation {
     },
     /// The kind of segmentation does not exist.
     GsoType(u8),
-    /// The size of segments is zero, not below the packet's, or set without segmentation.
+    /// The size of segments is zero, not below the packet's, too small for the packet, or set
+    /// without segmentation.
     GsoSize {
         /// The kind of segmentation.
         gso_type: u8,

@@ -72,8 +72,36 @@ impl GsoKind {
 pub struct Gso {
     /// How.
     pub kind: GsoKind,
-    /// How many bytes of payload each segment has (`gso_size`), at least 1.
+    /// How many bytes of payload each segment has (`gso_size`).
     pub size: u16,
+}
+
+impl Gso {
+    /// The least payload of a TCP segment (`TCP_MIN_GSO_SIZE` of Linux' include/net/tcp.h).
+    const MIN_TCP: u16 = 8;
+
+    /// How many segments UDP has at most (`UDP_MAX_SEGMENTS` of Linux' include/linux/udp.h).
+    const MAX_UDP_SEGMENTS: u32 = 128;
+
+    /// More than the headers of UDP take that is cut.
+    const UDP_HEADERS: u32 = 128;
+
+    /// Whether a packet of `length` bytes is cut into no more segments than a stack makes of one.
+    ///
+    /// Who receives it may have to cut it: a packet of 65535 segments would keep a CPU.
+    #[inline]
+    fn suits(self, length: PacketLength) -> bool {
+        // No more than 65535 * 128.
+        let size = u32::from(self.size);
+        let few = match self.kind {
+            GsoKind::TcpV4 | GsoKind::TcpV6 => self.size >= Self::MIN_TCP,
+            GsoKind::UdpL4 => {
+                length.get().saturating_sub(Self::UDP_HEADERS) <= size * Self::MAX_UDP_SEGMENTS
+            }
+        };
+
+        size > 0 && size < length.get() && few
+    }
 }
 
 /// What a hash was computed over (`enum pkt_hash_types` of Linux).
@@ -153,7 +181,7 @@ impl PacketMeta {
         }
         if let Some(gso) = self.gso {
             needed |= gso.kind.feature();
-            if gso.size == 0 || u32::from(gso.size) >= length.get() {
+            if !gso.suits(length) {
                 return Err(Violation::GsoSize {
                     gso_type: gso.kind.to_wire(),
                     gso_size: gso.size,

@@ -262,7 +262,13 @@ fn meta(length: u32) -> impl Strategy<Value = PacketMeta> {
         });
     let checksum = prop_oneof![Just(Checksum::None), Just(Checksum::Valid), partial];
     let kind = select(vec![GsoKind::TcpV4, GsoKind::TcpV6, GsoKind::UdpL4]);
-    let gso = option::of((kind, 1..length as u16).prop_map(|(kind, size)| Gso { kind, size }));
+    let gso = option::of(kind.prop_flat_map(move |kind| {
+        let least = match kind {
+            GsoKind::UdpL4 => length.saturating_sub(128).div_ceil(128).max(1),
+            _ => 8,
+        };
+        (least as u16..length as u16).prop_map(move |size| Gso { kind, size })
+    }));
     let kind = select(vec![HashKind::L3, HashKind::L4]);
     let hash = option::of((kind, any::<u32>()).prop_map(|(kind, value)| Hash { kind, value }));
     (checksum, gso, hash).prop_map(|(checksum, gso, hash)| PacketMeta {

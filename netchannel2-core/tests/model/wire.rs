@@ -6,13 +6,17 @@ use netchannel2_core::{
     error::Violation,
     grant::GrantRef,
     pool::MAX_CHUNKS,
+    units::PacketLength,
     wire::{
         Checksum,
         Features,
+        Gso,
+        GsoKind,
         HeadLength,
         Kind,
         Message,
         Packet,
+        PacketMeta,
         Way,
         MAX_HEAD,
         MAX_MESSAGE, //
@@ -89,6 +93,29 @@ proptest! {
         } else {
             prop_assert_eq!(parsed, Err(Violation::NotNegotiated(missing)));
         }
+    }
+
+    #[test]
+    fn packets_are_cut_into_as_many_segments_as_a_stack_makes_of_one(
+        kind in prop::sample::select(vec![GsoKind::TcpV4, GsoKind::TcpV6, GsoKind::UdpL4]),
+        size in prop_oneof![0..1024_u16, any::<u16>()],
+        length in prop_oneof![16..2048_u32, 16..=65_535_u32],
+        headers in 42..=128_u32,
+    ) {
+        let meta = PacketMeta {
+            checksum: Checksum::Partial { start: 14, offset: 0 },
+            gso: Some(Gso { kind, size }),
+            hash: None,
+        };
+        let accepted = meta.check(PacketLength::new(length).unwrap(), Features::all()).is_ok();
+        let segments = |headers| length.saturating_sub(headers).div_ceil(size.max(1).into());
+        // The headers are those of Ethernet, IPv4 and UDP at least.
+        let (many, few) = match kind {
+            GsoKind::UdpL4 => (segments(42) > 128 + 86, segments(headers) <= 128),
+            _ => (segments(42) > 65_493 / 8 + 1, size >= 8),
+        };
+        prop_assert!(!(accepted && many));
+        prop_assert!(accepted || !(few && (1..length).contains(&size.into())));
     }
 
     #[test]

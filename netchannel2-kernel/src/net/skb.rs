@@ -38,6 +38,11 @@ const SKB_GSO_TCPV6: u32 = bindings::SKB_GSO_TCPV6 as u32;
 const SKB_GSO_UDP_L4: u32 = bindings::SKB_GSO_UDP_L4 as u32;
 const SKB_GSO_DODGY: u32 = bindings::SKB_GSO_DODGY as u32;
 
+/// Where `struct tcphdr` has its checksum.
+const TCP_CHECKSUM_AT: u32 = 16;
+/// Where `struct udphdr` has its checksum.
+const UDP_CHECKSUM_AT: u32 = 6;
+
 /// An owned `struct sk_buff`; dropping it counts as a lost packet for drop monitors.
 ///
 /// # Invariants
@@ -219,7 +224,8 @@ impl Skb {
     ///
     /// # Errors
     ///
-    /// `EPROTO` if such a packet is neither TCP nor UDP, or cut off.
+    /// `EPROTO` if such a packet is neither TCP nor UDP, or cut off, or if it is to be cut as
+    /// what it is not.
     #[inline]
     pub fn receive_on(&mut self, device: &NetDevice, meta: &PacketMeta) -> Result {
         let raw = self.as_raw();
@@ -244,12 +250,19 @@ impl Skb {
             }
         }
         if let Some(Gso { kind, size }) = meta.gso {
-            let kind = match kind {
-                GsoKind::TcpV4 => SKB_GSO_TCPV4,
-                GsoKind::TcpV6 => SKB_GSO_TCPV6,
-                GsoKind::UdpL4 => SKB_GSO_UDP_L4,
+            let (kind, checksum_at) = match kind {
+                GsoKind::TcpV4 => (SKB_GSO_TCPV4, TCP_CHECKSUM_AT),
+                GsoKind::TcpV6 => (SKB_GSO_TCPV6, TCP_CHECKSUM_AT),
+                GsoKind::UdpL4 => (SKB_GSO_UDP_L4, UDP_CHECKSUM_AT),
             };
 
+            // A card that cuts believes the kind, and the stack may have its checksum made where
+            // the headers have none.
+            //
+            // SAFETY: As above; to be cut is what has a partial checksum only, set up above.
+            if unsafe { bindings::nc2_skb_checksum_offset(raw) } != checksum_at {
+                return Err(EPROTO);
+            }
             // SAFETY: As above.
             unsafe { bindings::nc2_skb_set_gso(raw, u32::from(size), kind | SKB_GSO_DODGY) };
         }
