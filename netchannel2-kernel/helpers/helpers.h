@@ -79,6 +79,7 @@ enum { NC2_COALESCE_PARAMS = ETHTOOL_COALESCE_USECS | ETHTOOL_COALESCE_MAX_FRAME
 void *nc2_skb_frag_address(const struct sk_buff *skb, unsigned int frag);
 unsigned int nc2_skb_frag_size(const struct sk_buff *skb, unsigned int frag);
 int nc2_skb_orphan_frags_rx(struct sk_buff *skb);
+void nc2_skb_tx_timestamp(struct sk_buff *skb);
 void nc2_skb_orphan(struct sk_buff *skb);
 void nc2_nf_reset_ct(struct sk_buff *skb);
 void nc2_skb_reserve(struct sk_buff *skb, int length);

@@ -18,6 +18,11 @@ int nc2_skb_orphan_frags_rx(struct sk_buff *skb)
 	return skb_orphan_frags_rx(skb, GFP_ATOMIC);
 }
 
+void nc2_skb_tx_timestamp(struct sk_buff *skb)
+{
+	skb_tx_timestamp(skb);
+}
+
 void nc2_skb_orphan(struct sk_buff *skb)
 {
 	skb_orphan(skb);

@@ -100,6 +100,7 @@ impl<T: Operations> Tables<T> {
         get_sset_count: Some(ethtool::sset_count::<T>),
         get_strings: Some(ethtool::strings::<T>),
         get_ethtool_stats: Some(ethtool::statistics::<T>),
+        get_ts_info: Some(bindings::ethtool_op_get_ts_info),
         ..pin_init::zeroed()
     };
 

@@ -157,6 +157,14 @@ impl Skb {
         Ok(())
     }
 
+    /// Tells the socket that sent the packet, if it asks, that it is sent now: the software time
+    /// stamp. Before the packet is taken from its socket.
+    #[inline]
+    pub fn stamp_sent(&self) {
+        // SAFETY: By the type invariant.
+        unsafe { bindings::nc2_skb_tx_timestamp(self.as_raw()) }
+    }
+
     /// Whether further packets' bytes belong to this one, as receive offload puts them together.
     pub fn is_list(&self) -> bool {
         // SAFETY: By the type invariant.

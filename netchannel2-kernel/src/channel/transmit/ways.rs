@@ -72,6 +72,7 @@ impl<P: Poll> SendSide<P> {
 
         match copied {
             Ok(Copied::Yes) => {
+                skb.stamp_sent();
                 skb.consume();
                 Ok(())
             }
@@ -136,6 +137,9 @@ impl<P: Poll> SendSide<P> {
         if let Err(error) = room {
             return Err(Unsent(skb, error.into()));
         }
+        // Lending takes it from its socket. The queue is stopped where there is no room for that.
+        skb.stamp_sent();
+
         let lent = match self.lender.lend(&mut skb, length) {
             Ok(lent) => lent,
             Err(NotLent::NoRoom) => return Err(Unsent(skb, Refusal::Wait)),
