@@ -22,6 +22,8 @@ pub struct Reader<'a> {
     piece: *const u8,
     rest: usize,
     found: u32,
+    /// There are no more pieces, or the walk does not find all of them.
+    by_offset: bool,
     packet: &'a Skb,
 }
 
@@ -41,6 +43,8 @@ impl<'a> Reader<'a> {
             piece: core::ptr::null(),
             rest: 0,
             found: 0,
+            // It skips lists in lists.
+            by_offset: packet.is_nested_list(),
             packet,
         }
     }
@@ -57,8 +61,9 @@ impl<'a> Reader<'a> {
     #[inline]
     pub(crate) unsafe fn copy_to(&mut self, mut into: *mut u8, mut length: usize) -> Result {
         while length > 0 {
-            if self.rest == 0 && !self.find() {
-                // The end, or a list of packets with lists of their own, which are not looked into.
+            if self.rest == 0 && (self.by_offset || !self.find()) {
+                // The end, where a further look would not find it again, or lists in lists.
+                self.by_offset = true;
                 let from = Bytes::new(self.found);
 
                 // SAFETY: By the safety requirement, of which this is what is left.

@@ -73,10 +73,8 @@ impl Skb {
     /// What is shared with clones of the packet (`skb_shinfo()`).
     #[inline]
     fn shared_info(&self) -> *const bindings::skb_shared_info {
-        let raw = self.as_raw();
-
-        // SAFETY: By the type invariant. On 64-bit machines `end` is the offset of what is shared.
-        unsafe { (*raw).head.wrapping_add((*raw).end as usize).cast() }
+        // SAFETY: By the type invariant.
+        unsafe { shared_info(self.as_raw()) }
     }
 
     #[inline]
@@ -169,6 +167,23 @@ impl Skb {
     pub fn is_list(&self) -> bool {
         // SAFETY: By the type invariant.
         unsafe { !(*self.shared_info()).frag_list.is_null() }
+    }
+
+    /// Whether packets of the list have lists of their own, as packets put together twice.
+    pub fn is_nested_list(&self) -> bool {
+        // SAFETY: By the type invariant.
+        let mut part = unsafe { (*self.shared_info()).frag_list };
+
+        while !part.is_null() {
+            // SAFETY: What is in the list of a valid packet are valid packets.
+            unsafe {
+                if !(*shared_info(part)).frag_list.is_null() {
+                    return true;
+                }
+                part = (*part).__bindgen_anon_1.__bindgen_anon_1.next;
+            }
+        }
+        false
     }
 
     /// Returns what the stack says of checksum, segmentation and hash.
@@ -295,6 +310,17 @@ impl Skb {
         // SAFETY: By the type invariant; ownership ends here.
         unsafe { bindings::napi_consume_skb(self.into_raw(), 1) }
     }
+}
+
+/// Returns what a packet shares with its clones.
+///
+/// # Safety
+///
+/// `raw` is a valid sk_buff.
+#[inline]
+unsafe fn shared_info(raw: *const bindings::sk_buff) -> *const bindings::skb_shared_info {
+    // SAFETY: By the safety requirement. On 64-bit machines `end` is the offset of what is shared.
+    unsafe { (*raw).head.wrapping_add((*raw).end as usize).cast() }
 }
 
 impl Drop for Skb {
