@@ -224,6 +224,12 @@ impl<R: SharedRing> Receiver<R> {
         Ok(length)
     }
 
+    /// Counts what became of a packet that takes no FINISH.
+    #[inline]
+    pub fn passed_on(&mut self, status: FinishStatus) {
+        self.counters.finished(status);
+    }
+
     /// Gives the places of all messages that were taken back to the peer.
     pub fn publish(&mut self) -> Notify {
         if !self.consumer.has_unpublished() {

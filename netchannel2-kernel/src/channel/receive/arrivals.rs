@@ -90,12 +90,15 @@ impl<P: Poll> ReceiveSide<P> {
     pub(super) fn complete(&mut self, device: &NetDevice, skb: Option<Skb>, arrived: &mut SkbList) {
         let Some(skb) = skb else {
             device.count_receive_dropped();
+            self.receiver.passed_on(FinishStatus::NoMemory);
             return;
         };
         let meta = &self.receiver.packet().meta;
 
         if self.batch.is_empty() {
-            pass_on(prepared(skb, meta, device), device, self.is_up, arrived);
+            let status = pass_on(prepared(skb, meta, device), device, self.is_up, arrived);
+
+            self.receiver.passed_on(status);
             return;
         }
         // Behind what waits for its copy, to keep the order.
@@ -166,10 +169,13 @@ impl<P: Poll> ReceiveSide<P> {
             let skb = skb.and_then(|skb| prepared(skb, &meta, device));
             let status = pass_on(skb, device, is_up, arrived);
 
-            if let Some(id) = id {
-                // The id was entered when the packet came, and there is a place for each.
-                let _ = receiver.finished(id, status);
-                let _ = finished.push_within_capacity((id, status));
+            match id {
+                Some(id) => {
+                    // The id was entered when the packet came, and there is a place for each.
+                    let _ = receiver.finished(id, status);
+                    let _ = finished.push_within_capacity((id, status));
+                }
+                None => receiver.passed_on(status),
             }
         });
 
