@@ -106,9 +106,9 @@ pub(super) struct PollCounters {
 /// Whether the send side had use for an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Settled {
-    /// It waited for space, which the event may have been about.
+    /// It waited for space, and there is more.
     Useful,
-    /// It did not wait for anything.
+    /// It did not wait, or there is no more.
     Idle,
 }
 

@@ -61,7 +61,8 @@ use netchannel2_core::{
     stats::SendCounters,
     units::{
         DomId,
-        PacketId, //
+        PacketId,
+        RingIndex, //
     },
     wire::{
         Features,
@@ -102,6 +103,8 @@ pub(super) struct SendSide<P: Poll> {
     waiting: bool,
     /// The connection ends: the queue stays stopped.
     closing: bool,
+    /// How far the peer had taken messages at the last poll.
+    taken: RingIndex,
     /// The oldest packet that the peer had not finished when the queue was looked into.
     suspect: Option<PacketId>,
     stops: u64,
@@ -130,6 +133,7 @@ impl<P: Poll> SendSide<P> {
             thresholds: connection.thresholds,
             waiting: false,
             closing: false,
+            taken: RingIndex::START,
             suspect: None,
             stops: 0,
         })
@@ -194,8 +198,16 @@ impl<P: Poll> SendSide<P> {
         device: &NetDevice,
         finished: impl Iterator<Item = (PacketId, FinishStatus)>,
     ) -> Result<Settled, Fault> {
-        let owed = self.sender.owes();
+        // An event may be about space in the ring, for packets or for what is owed: if there is more
+        // of it. That a queue waits makes no event useful.
+        let awaited = self.waiting || self.sender.owes();
+        let (taken, _) = self.sender.progress()?;
+        let settled = match awaited && taken != self.taken {
+            true => Settled::Useful,
+            false => Settled::Idle,
+        };
 
+        self.taken = taken;
         for (id, status) in finished {
             self.sender
                 .queue_finish(id, status)
@@ -205,16 +217,13 @@ impl<P: Poll> SendSide<P> {
         self.tell_of_chunks()?;
         self.await_room_for_what_is_owed()?;
         if !self.waiting {
-            return Ok(match owed {
-                true => Settled::Useful,
-                false => Settled::Idle,
-            });
+            return Ok(settled);
         }
         if !self.has_room()? {
             self.sender.arm_space()?;
             // The peer may have made room before it could see that an event is wanted.
             if !self.has_room()? {
-                return Ok(Settled::Useful);
+                return Ok(settled);
             }
         }
         self.go_on(device);
