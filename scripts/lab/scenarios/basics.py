@@ -49,6 +49,32 @@ def hotplug(lab):
     guest.wait_link()
 
 
+# Sends datagrams of some sizes and prints those of which the kernel says when they were sent.
+STAMPED = """
+import select, socket, sys
+TIMESTAMPING, TX_SOFTWARE, SOFTWARE = 37, 1 << 1, 1 << 4
+out = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+out.setsockopt(socket.SOL_SOCKET, TIMESTAMPING, TX_SOFTWARE | SOFTWARE)
+errors = select.poll()
+errors.register(out, 0)
+for size in sys.argv[2:]:
+    out.sendto(bytes(int(size)), (sys.argv[1], 9))
+    while errors.poll(5000):
+        if any(kind == TIMESTAMPING for _, kind, _ in out.recvmsg(4096, 512, socket.MSG_ERRQUEUE)[1]):
+            print(size)
+            break
+"""
+
+
+@scenario("time_stamps")
+def time_stamps(lab):
+    """Programs that ask when their packet was sent are told, whatever its size."""
+    guest = lab.guest()
+    sizes = ["10", "400", "1400"]
+    stamped = lab.dom0.output(f"python3 -c '{STAMPED}' {guest.address()} {' '.join(sizes)}").split()
+    lab.expect(stamped == sizes, f"of {sizes} only {stamped} had a time stamp")
+
+
 def sweep_both_ways(lab, guest, largest, step):
     traffic = lab.traffic(guest)
     for client, server, address in traffic.directions():
