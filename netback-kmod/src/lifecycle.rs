@@ -221,14 +221,18 @@ fn answered(vif: &Arc<Vif>, life: &mut Life) -> Afterwards {
 
     life.awaiting_hotplug = false;
     match Directory::new(&vif.otherend).read(keys::VERSION.as_c_str()) {
-        Ok(None) => {
-            dev_info!(
-                vif.device,
-                "the guest has no Netchannel 2: giving the vif to xen-netback\n"
-            );
-            life.cycle.hand_on();
-            return Afterwards::HandOn(classic::MODULE);
-        }
+        Ok(None) => match life.cycle.may_connect() {
+            Ok(()) => {
+                dev_info!(
+                    vif.device,
+                    "the guest has no Netchannel 2: giving the vif to xen-netback\n"
+                );
+                life.cycle.hand_on();
+                return Afterwards::HandOn(classic::MODULE);
+            }
+            // Another driver's connection is one too.
+            Err(refusal) => life.cycle.connected(vif, Err(refusal)),
+        },
         Ok(Some(_)) => {
             let result = connect(vif, life);
 

@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0 OR MIT
 """Lies in xenstore, told before there is a channel."""
 
+import time
+
 import store as keys
 from lies import BACK, CLOSES, DECLINES, FRONT, HARMLESS, add
+from side import Setup
 
 HUGE = 4294967295
 TOO_HUGE = 4294967296
@@ -43,6 +46,26 @@ _numbers(FRONT, "version", keys.VERSION, _garbage(1, 1)[1:])
 # A frontend that answers without a version is a classic one.
 add("version-missing", f"{keys.VERSION} is missing", DECLINES, "the guest has no Netchannel 2", roles=(FRONT,),
     keys=_set(keys.VERSION, None), also=(CLOSES,), spends_device=True)
+
+
+def _new_again(values, side):
+    values[keys.VERSION] = None
+    side.publish(values)
+    end = time.monotonic() + 20
+    while side.store.read(f"{side.peer_path}/{keys.FEATURE}") is not None:
+        if time.monotonic() > end:
+            raise Setup("the vif is not handed on")
+    # The driver has taken its offer back, and has not let go of the device yet.
+    side.set_state(keys.INITIALISING)
+    time.sleep(3)
+    if side.store.read(f"{side.peer_path}/{keys.FEATURE}") is not None:
+        raise AssertionError("the driver has the vif that it handed on, and has forgotten what its frontend did")
+    # Another driver has the vif now, with which there is nothing to settle.
+    side.connect = lambda: None
+
+
+add("version-missing-and-new", "the frontend is a classic one, and a new one while the vif is handed on", DECLINES,
+    "the guest has no Netchannel 2", roles=(FRONT,), keys=_new_again, also=(CLOSES,), spends_device=True)
 _numbers(FRONT, "queues", keys.NUM_QUEUES, [("0", 0, "is 0: not in 1..="), ("65536", 65536, "is 65536: not in 1..=")])
 _numbers(FRONT, "queues", keys.NUM_QUEUES, _garbage(1, "")[:3])
 _numbers(FRONT, "order", keys.RING_ORDER, [(str(n), n, f"is {n}: not in 2..=") for n in (0, 1, 5, 31, 32, 255)])

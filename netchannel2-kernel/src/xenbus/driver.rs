@@ -4,7 +4,10 @@
 
 use super::{
     kept::Kept,
-    rebind::hand_on,
+    rebind::{
+        hand_on,
+        is_handed_on, //
+    },
     watch::{
         run_on_xenwatch,
         wait_for_xenwatch, //
@@ -94,7 +97,7 @@ pub enum Afterwards {
     Await(&'static CStr),
     /// It is removed: a backend device whose frontend is gone for good.
     Unregister,
-    /// It is unbound and the next driver of its type asked, which is in this module.
+    /// It is unbound and the other drivers of its type asked, one of which is in this module.
     HandOn(&'static CStr),
 }
 
@@ -232,6 +235,9 @@ impl<T: Driver> Adapter<T> {
         let device = unsafe { &*raw.cast::<Device<CoreInternal<'_>>>() };
 
         from_result(|| {
+            if is_handed_on(raw) {
+                return Err(ENODEV);
+            }
             device
                 .as_ref()
                 .set_drvdata(Kept::<T>::new(T::probe(device)))?;

@@ -23,6 +23,7 @@ NEEDS_XEN = {
     "port-other-domain",
     "port-closed",
     "port-unused",
+    "version-missing-and-new",
     "pool-refused-mapped",
     "pool-dropped-mapped",
     "pool-wakes-late",
