@@ -138,7 +138,8 @@ pub struct Channel<P: Poll> {
     moderation: SpinLockBh<Moderation>,
     #[pin]
     fault: SpinLockBh<Option<Fault>>,
-    /// Held while pages of the peer are mapped and unmapped.
+    /// Held while pages of the peer are mapped and unmapped, and while those are freed that it has let
+    /// go of.
     #[pin]
     tending: Mutex<()>,
     /// Counters of connections that have ended.
@@ -154,6 +155,8 @@ pub struct Channel<P: Poll> {
     pressed: Atomic<u32>,
     /// How many connections there were.
     generations: Atomic<u32>,
+    /// Pages that the peer has kept, of chunks that it said it had let go of, in this connection.
+    kept: Atomic<u32>,
 }
 
 impl<P: Poll> Channel<P> {
@@ -183,6 +186,7 @@ impl<P: Poll> Channel<P> {
                 shortages <- new_mutex!(Shortages::default(), "Channel::shortages"),
                 pressed: Atomic::new(0),
                 generations: Atomic::new(0),
+                kept: Atomic::new(0),
             }),
             GFP_KERNEL,
         )

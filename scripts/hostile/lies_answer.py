@@ -4,7 +4,7 @@
 import time
 
 from channel import MAP, REFUSE
-from lies import CLOSES, HARMLESS, add
+from lies import CLOSES, FRONT, HARMLESS, add
 from pools import MEDIUM, ignoring, mapping, pool_lie, wait_offer
 from protocol import (
     CHUNK_PAGES,
@@ -183,6 +183,34 @@ def _drop_it(channel, chunk):
 _still_mapped("pool-refused-mapped", "a chunk is refused and mapped all the same",
               lambda channel, chunk: channel.raw(pool_answer(chunk, POOL_REFUSED)))
 _still_mapped("pool-dropped-mapped", "a chunk is said to be unmapped and stays mapped", _drop_it)
+
+
+# The breaches that a driver bears.
+BREACHES = 8
+
+
+def _kept_and_gone(channel, side):
+    for turn in range(BREACHES):
+        chunk = wait_offer(channel)
+        if side.map_peer(channel.seen.references[chunk]) is None:
+            raise Setup("the chunk cannot be mapped")
+        channel.raw(pool_answer(chunk, POOL_REFUSED))
+        # The driver is told of the end of the connection while it finds out.
+        side.close()
+        side.prepare()
+        side.publish(side.keys())
+        channel = side.connect()
+        if channel is None:
+            if turn < BREACHES - 1:
+                raise AssertionError(f"no connection after {turn + 1} breaches")
+            return
+        ignoring(channel, side)
+    raise AssertionError(f"another connection after {BREACHES} breaches")
+
+
+add("pool-refused-mapped-closed", "a chunk is refused and mapped all the same, and the connection closed at once, again and again",
+    CLOSES, "the peer broke the protocol too often", roles=(FRONT,), greet=ignoring, run=_kept_and_gone, needs=FEATURE_STAGED,
+    spends_device=True)
 
 
 def _maps(channel, _side):

@@ -18,7 +18,10 @@ use crate::{
     },
     ring::QueueMemory,
 };
-use kernel::sync::Arc;
+use kernel::sync::{
+    atomic::Relaxed,
+    Arc, //
+};
 use netchannel2_core::{
     knobs::Switch,
     pool::ChunkCount,
@@ -134,7 +137,15 @@ impl<P: Poll> Link<P> {
         drop(totals);
         let lent = send.end(&self.channel.quarantine);
 
-        match lent.saturating_add(self.memory.withdraw()) {
+        // Of a chunk that was taken out of the send side before, it is not known until then whether the
+        // peer keeps it.
+        self.channel.await_tending();
+        let kept = self.channel.kept.xchg(0, Relaxed);
+
+        match lent
+            .saturating_add(kept)
+            .saturating_add(self.memory.withdraw())
+        {
             0 => Ending::Clean,
             _ => Ending::Breach,
         }

@@ -2,10 +2,9 @@
 
 //! Memory of this side that the peer uses longer than it may.
 //!
-//! It is looked at again until the peer lets go. What bounds it is that a peer which leaves some
-//! behind has broken the protocol, see [`super::Breaches`], and [`Quarantine::MAX`] for one that
-//! answers and does not unmap. What is left when the device goes is the kernel's to free later, or
-//! lost where it was lent as ranges.
+//! It is looked at again until the peer lets go. What bounds it is that a connection which leaves
+//! some behind counts as a breach of the protocol, see [`super::Breaches`]. What is left when the
+//! device goes is the kernel's to free later, or lost where it was lent as ranges.
 
 #[cfg(CONFIG_KUNIT = "y")]
 pub(super) mod for_test;

@@ -26,6 +26,7 @@ use crate::{
 };
 use kernel::{
     prelude::*,
+    sync::atomic::Relaxed,
     time::{
         delay::fsleep,
         Delta, //
@@ -184,6 +185,8 @@ impl<P: Poll> Channel<P> {
 
     /// Frees the pages of a chunk that the peer says it has let go of.
     fn free_own(&self) -> bool {
+        // Held to the end: what is found then is one of this connection's breaches.
+        let _tending = self.tending.lock();
         let withdrawn = match &mut *self.send.lock() {
             Some(side) => side.staging().take_withdrawn(),
             None => None,
@@ -197,14 +200,15 @@ impl<P: Poll> Channel<P> {
             // A peer that may keep pages of each chunk would have ever more of them.
             let kept = u32::try_from(held.len()).unwrap_or(u32::MAX);
 
+            self.kept.fetch_add(kept, Relaxed);
             self.quarantine.lock().keep(held);
             self.fail(Fault::ChunkInUse(chunk, kept));
         }
         true
     }
 
-    /// Waits until nothing is mapped or unmapped any more for a connection that is over: its peer
-    /// is to find none of its pages in use.
+    /// Waits until nothing is mapped, unmapped or freed any more for a connection that is over: its
+    /// peer is to find none of its pages in use.
     pub(super) fn await_tending(&self) {
         drop(self.tending.lock());
     }

@@ -26,6 +26,7 @@ NEEDS_XEN = {
     "version-missing-and-new",
     "pool-refused-mapped",
     "pool-dropped-mapped",
+    "pool-refused-mapped-closed",
     "pool-wakes-late",
     "pool-churn",
     "finish-while-copied",
