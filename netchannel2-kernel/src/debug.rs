@@ -80,13 +80,18 @@ impl ModuleFolder {
 
     /// Makes the folder `name`, until the returned [`Shown`] and all its files are dropped.
     ///
+    /// Where debugfs is off there is none, and no files: nobody but people who look for them needs
+    /// them.
+    ///
     /// # Errors
     ///
-    /// `ENOMEM`; `EBUSY` if it is there already; those of `debugfs_create_dir()`.
+    /// `ENOMEM`; `EBUSY` if it is there already.
     pub fn start(&'static self, name: &CStr) -> Result<Shown> {
         // SAFETY: `name` is a C string; without a parent the folder is in debugfs' root.
         let dentry = unsafe { bindings::debugfs_create_dir(name.as_char_ptr(), null_mut()) };
-        let dentry = from_err_ptr(dentry)?;
+        let Ok(dentry) = from_err_ptr(dentry) else {
+            return Ok(Shown(self));
+        };
         // INVARIANT: The folder was just made.
         let folder = Arc::new(Folder(dentry), GFP_KERNEL).inspect_err(|_| {
             // SAFETY: The folder was made above, and nothing is in it.
@@ -163,7 +168,7 @@ impl Drop for Folder {
     }
 }
 
-/// A [`ModuleFolder`] that is there; dropping it removes it when its last file has gone.
+/// A [`ModuleFolder`] that is there, if debugfs is; dropping it removes it when its last file has gone.
 pub struct Shown(&'static ModuleFolder);
 
 impl Drop for Shown {

@@ -71,6 +71,18 @@ def open_debugfs(lab):
     lab.dom0.load(*lab.back_drivers())
 
 
+@scenario("without_debugfs", kinds=("ours",), seconds=240, long=True, dom0_options="debugfs=off")
+def without_debugfs(lab):
+    """Where the kernels have debugfs switched off, both modules load all the same, and carry traffic."""
+    guest = lab.new_guest("nodebug", 24, options="debugfs=off")
+    guest.wait_link()
+    for host, driver, link in ((lab.dom0, lab.back_name, guest.vif()), (guest, lab.front_name, guest.link())):
+        lab.expect(host.driver_of(link) == driver, f"{link} belongs to {host.driver_of(link)}, not to {driver}")
+        lab.expect("debugfs=off" in host.output("cat /proc/cmdline"), f"{driver} has debugfs")
+    traffic = lab.traffic(guest)
+    traffic.check(lab.dom0, guest, traffic.there, "tcp", "--dir both --seconds 1")
+
+
 @scenario("unload_while_vifs_go", kinds=("ours",), seconds=600)
 def unload_while_vifs_go(lab):
     """dom0's driver is removed while its vifs are: the thread that does the one must not wait for that of the other."""
