@@ -64,8 +64,16 @@ const HOTPLUG_STATUS: &CStr = c"hotplug-status";
 #[derive(Default)]
 pub(crate) struct Life {
     cycle: Lifecycle<Vif>,
-    /// The frontend has answered and the hotplug script has not run yet, which the log has been told.
-    awaiting_hotplug: bool,
+    /// The log has been told that the frontend has answered and the hotplug script has not run yet.
+    said_waiting: bool,
+    /// The log has been told that the offer could not be published.
+    said_unpublished: bool,
+}
+
+/// Whether something is to be said that is said once for each device: its guest has it happen as often
+/// as it likes.
+fn is_first(said: &mut bool) -> bool {
+    !core::mem::replace(said, true)
 }
 
 /// What this backend can do.
@@ -114,25 +122,23 @@ pub(crate) fn frontend_changed(vif: &Arc<Vif>, state: XenbusState) -> Afterwards
     };
     let action = backend(phase, state, vif.device.online());
 
-    if action != BackendAction::Connect {
-        life.awaiting_hotplug = false;
-    }
-
     match action {
         BackendAction::Nothing => {}
         BackendAction::Reopen => {
-            disconnect(vif, &mut life);
+            life.cycle.disconnect(vif);
             if let Err(error) = publish(vif, &mut life) {
-                dev_err!(vif.device, "cannot publish the offer: {error:?}\n");
+                if is_first(&mut life.said_unpublished) {
+                    dev_err!(vif.device, "cannot publish the offer: {error:?}\n");
+                }
             }
         }
         BackendAction::Connect => return answered(vif, &mut life),
         BackendAction::Disconnect | BackendAction::Close => {
-            disconnect(vif, &mut life);
+            life.cycle.disconnect(vif);
             life.cycle.enter(vif, action.leads_to(phase));
         }
         BackendAction::Unregister => {
-            disconnect(vif, &mut life);
+            life.cycle.disconnect(vif);
             life.cycle.enter(vif, action.leads_to(phase));
             return Afterwards::Unregister;
         }
@@ -173,7 +179,7 @@ pub(crate) fn unbind(vif: &Arc<Vif>) {
         }
     }
     // The frontend has let go of this side's pages, or is not going to.
-    disconnect(vif, &mut vif.life.lock());
+    vif.life.lock().cycle.disconnect(vif);
     if !handing_on {
         let _ = vif.device.switch_state(XenbusState::Closed);
     }
@@ -209,8 +215,7 @@ fn answered(vif: &Arc<Vif>, life: &mut Life) -> Afterwards {
     if !is_hotplugged(vif) {
         // The frontend goes on when its vif is where it belongs. One that is handed on is made anew,
         // which the script must not meet while it is at work on the old one.
-        if !life.awaiting_hotplug {
-            life.awaiting_hotplug = true;
+        if is_first(&mut life.said_waiting) {
             dev_info!(
                 vif.device,
                 "the guest has answered: waiting until {HOTPLUG_STATUS:?} is connected\n"
@@ -219,7 +224,6 @@ fn answered(vif: &Arc<Vif>, life: &mut Life) -> Afterwards {
         return Afterwards::Await(HOTPLUG_STATUS);
     }
 
-    life.awaiting_hotplug = false;
     match Directory::new(&vif.otherend).read(keys::VERSION.as_c_str()) {
         Ok(None) => match life.cycle.may_connect() {
             Ok(()) => {
@@ -267,11 +271,6 @@ fn connect(vif: &Arc<Vif>, life: &Life) -> Result<Link<Vif>, Refusal> {
         grant_ranges,
         &parameters,
     )
-}
-
-fn disconnect(vif: &Vif, life: &mut Life) {
-    life.awaiting_hotplug = false;
-    life.cycle.disconnect(vif);
 }
 
 /// Whether the hotplug script has run.

@@ -24,6 +24,10 @@ use kernel::{
     },
     sync::{
         aref::ARef,
+        atomic::{
+            Atomic,
+            Relaxed, //
+        },
         Mutex, //
     }, //
 };
@@ -34,6 +38,9 @@ pub struct Kept<T: Driver> {
     /// Changed by xenwatch, and by the thread that unbinds.
     #[pin]
     awaited: Mutex<Awaited<T>>,
+    /// 1 when the log has been told that a node cannot be watched: the peer has that tried as often as
+    /// it likes.
+    said: Atomic<u32>,
     #[pin]
     data: T::Data,
 }
@@ -51,6 +58,7 @@ impl<T: Driver> Kept<T> {
     pub(super) fn new(data: impl PinInit<T::Data, Error>) -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
             awaited <- new_mutex!(Awaited::None, "netchannel2::Awaited"),
+            said: Atomic::new(0),
             data <- data,
         }? Error)
     }
@@ -71,7 +79,11 @@ impl<T: Driver> Kept<T> {
         }
         match watch_node(device, node) {
             Ok(watch) => *awaited = Awaited::Node(watch),
-            Err(error) => dev_err!(device, "cannot watch {node:?}: {error:?}\n"),
+            Err(error) => {
+                if self.said.xchg(1, Relaxed) == 0 {
+                    dev_err!(device, "cannot watch {node:?}: {error:?}\n");
+                }
+            }
         }
     }
 
