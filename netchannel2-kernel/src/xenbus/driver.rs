@@ -10,7 +10,7 @@ use super::{
     },
     watch::{
         run_on_xenwatch,
-        wait_for_xenwatch, //
+        UnderWay, //
     },
     Device, //
 };
@@ -198,11 +198,12 @@ unsafe impl<T: Driver> RegistrationOps for Adapter<T> {
             unsafe { registered.unregister() };
             // A device that a callback of this driver has removed or handed on is not waited for by
             // the driver core, but xenwatch is still on its way back through this module.
-            wait_for_xenwatch();
+            UnderWay::wait();
         }
         // xenbus finds a device's driver without a lock to call `reclaim_memory` or to see that there
         // is no `uevent`: somebody may be at it still who found this one before it was unbound. Nobody
-        // sleeps on the way, so that it ends before the thread does of its own accord.
+        // sleeps on the way, nor does xenwatch behind the end of `UnderWay`: each has left the module
+        // when the thread next gives up the processor of its own accord.
         //
         // SAFETY: This may sleep, and holds no lock.
         unsafe { bindings::nc2_synchronize_rcu_tasks() };
@@ -249,6 +250,7 @@ impl<T: Driver> Adapter<T> {
         raw: *mut bindings::xenbus_device,
         state: bindings::xenbus_state,
     ) {
+        let _under_way = UnderWay::new();
         // SAFETY: The watch that calls this is set after a successful probe and taken away, with
         // its running callbacks awaited, before `remove`: the device is bound throughout.
         let device = unsafe { &*raw.cast::<Device<BoundInternal>>() };

@@ -12,9 +12,19 @@ use kernel::{
     prelude::*,
     str::CString,
     sync::{
+        atomic::{
+            Acquire,
+            Atomic,
+            Relaxed,
+            Release, //
+        },
         Arc,
         Completion,
         Mutex, //
+    },
+    time::{
+        delay::fsleep,
+        Delta, //
     },
     types::Opaque, //
 };
@@ -38,12 +48,33 @@ pub(super) fn run_on_xenwatch<F: FnOnce() + Send + Unpin + 'static>(errand: F) -
     Ok(())
 }
 
-/// Waits until xenwatch has finished the callback that it is in.
-///
-/// As [`run_on_xenwatch`] it must not be called by xenwatch, and under no lock that a callback takes.
-pub(super) fn wait_for_xenwatch() {
-    if let Err(error) = run_on_xenwatch(|| {}) {
-        pr_err!("cannot wait for xenwatch: {error:?}\n");
+/// 1 while xenwatch, which is one thread, is in a callback of this module.
+static UNDER_WAY: Atomic<u32> = Atomic::new(0);
+
+/// A callback of xenwatch that goes on until this is dropped; behind that it does not sleep.
+pub(super) struct UnderWay(());
+
+impl UnderWay {
+    /// Notes that xenwatch is in a callback.
+    pub(super) fn new() -> Self {
+        UNDER_WAY.store(1, Relaxed);
+        Self(())
+    }
+
+    /// Waits until the callback ends that xenwatch is in, for which no memory is needed.
+    ///
+    /// As [`run_on_xenwatch`] it must not be called by xenwatch, and under no lock that a callback
+    /// takes.
+    pub(super) fn wait() {
+        while UNDER_WAY.load(Acquire) != 0 {
+            fsleep(Delta::from_millis(1));
+        }
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        UNDER_WAY.store(0, Release);
     }
 }
 
@@ -108,6 +139,7 @@ impl<C: Changed> Watch<C> {
         _path: *const c_char,
         _token: *const c_char,
     ) {
+        let _under_way = UnderWay::new();
         let raw = raw.cast::<Opaque<bindings::xenbus_watch>>();
         // SAFETY: Only `new` names this callback, for the field `raw` of a `Watch<C>`.
         let this = unsafe { kernel::container_of!(raw, Self, raw) };
