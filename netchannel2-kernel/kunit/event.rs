@@ -25,6 +25,7 @@ mod tests {
     use netchannel2_kernel::event::{
         close_for_test,
         raise_for_test,
+        stays_open_for_test,
         EventChannel,
         EventHandler,
         EventWork,
@@ -36,6 +37,19 @@ mod tests {
         as_domain(|own| {
             // A port that the kernel has closed already is left alone; closing it again would be a BUG.
             assert_eq!(close_for_test(own)?, [true, false]);
+            Ok(())
+        })
+    }
+
+    #[test]
+    fn port_that_somebody_else_has_opened_since_is_left_alone() -> Result {
+        as_domain(|own| {
+            let count = Arc::new(Count(Atomic::new(0)), GFP_KERNEL)?;
+            let port = Port::for_peer(own)?;
+            let number = port.number();
+            let _channel = EventChannel::bind_local(c"nc2-kunit", port, count)?;
+
+            assert!(stays_open_for_test(own, number));
             Ok(())
         })
     }

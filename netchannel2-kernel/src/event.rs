@@ -26,6 +26,7 @@ use kernel::{
             Atomic,
             Full, //
         },
+        rcu,
         Arc, //
     }, //
 };
@@ -246,7 +247,8 @@ impl Drop for Port {
 /// Closes a port that could not be bound to an interrupt, if it is open.
 ///
 /// `bind_evtchn_to_irqhandler_lateeoi()` has closed it if it got as far as to give it an interrupt
-/// (`__unbind_from_irq()`), and has not if it got none; the error is the same. Xen knows.
+/// (`__unbind_from_irq()`), and has not if it got none; the error is the same. Xen knows, and the
+/// kernel knows whether somebody else has opened the port since and bound an interrupt to it.
 fn close_unbound(port: EventPort, peer: DomId) {
     let mut status: bindings::evtchn_status = pin_init::zeroed();
 
@@ -255,7 +257,7 @@ fn close_unbound(port: EventPort, peer: DomId) {
     // SAFETY: `status` is valid for the hypercall, which reads the domain and the port.
     let found = unsafe { bindings::nc2_evtchn_status(&mut status) };
 
-    if found != 0 || status.status != bindings::EVTCHNSTAT_unbound {
+    if found != 0 || status.status != bindings::EVTCHNSTAT_unbound || has_interrupt(port) {
         return;
     }
     // SAFETY: That is the part of an unbound port, which Xen has filled in.
@@ -263,6 +265,16 @@ fn close_unbound(port: EventPort, peer: DomId) {
         // SAFETY: The port is open and bound to no interrupt.
         unsafe { bindings::nc2_evtchn_close(port.get()) }
     }
+}
+
+/// Whether an interrupt is bound to a port of this domain.
+fn has_interrupt(port: EventPort) -> bool {
+    // The kernel looks into what it frees by RCU.
+    let _guard = rcu::read_lock();
+    // SAFETY: Any number will do: the kernel knows which ones have an interrupt, and says -1 of others.
+    let irq = unsafe { bindings::irq_from_evtchn(port.get()) };
+
+    c_int::try_from(irq).is_ok_and(|irq| irq > 0)
 }
 
 /// Opens a port for this very domain and has it closed as after a binding that failed: first as if it
@@ -274,21 +286,31 @@ fn close_unbound(port: EventPort, peer: DomId) {
 #[cfg(CONFIG_KUNIT = "y")]
 pub fn close_for_test(own: DomId) -> Result<[bool; 2]> {
     let (port, peer) = Port::for_peer(own)?.into_parts();
-    let is_open = || {
-        let mut status: bindings::evtchn_status = pin_init::zeroed();
-
-        status.dom = bindings::DOMID_SELF as u16;
-        status.port = port.get();
-        // SAFETY: `status` is valid for the hypercall.
-        unsafe { bindings::nc2_evtchn_status(&mut status) == 0 && status.status != 0 }
-    };
 
     // Another's port is left alone.
     close_unbound(port, DomId::new(peer.get().wrapping_add(1)));
-    let before = is_open();
+    let before = is_open(port);
     close_unbound(port, peer);
     close_unbound(port, peer);
-    Ok([before, is_open()])
+    Ok([before, is_open(port)])
+}
+
+/// Has a port for this very domain closed as after a binding that failed. Says whether it is open
+/// after that.
+#[cfg(CONFIG_KUNIT = "y")]
+pub fn stays_open_for_test(own: DomId, port: EventPort) -> bool {
+    close_unbound(port, own);
+    is_open(port)
+}
+
+#[cfg(CONFIG_KUNIT = "y")]
+fn is_open(port: EventPort) -> bool {
+    let mut status: bindings::evtchn_status = pin_init::zeroed();
+
+    status.dom = bindings::DOMID_SELF as u16;
+    status.port = port.get();
+    // SAFETY: `status` is valid for the hypercall.
+    unsafe { bindings::nc2_evtchn_status(&mut status) == 0 && status.status != 0 }
 }
 
 /// Binds to `port` of this very domain and raises `count` events there.
