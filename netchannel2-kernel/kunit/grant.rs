@@ -228,6 +228,27 @@ mod tests {
     }
 
     #[test]
+    fn mapped_pages_survive_their_run() -> Result {
+        as_domain(|own| {
+            let (mut run, mut slots) = (GrantRun::new(own, 4, Switch::Off)?, SlotPool::new());
+            let mapped = [
+                lend(&mut run, &mut slots, &[1; 64])?.reference(),
+                lend(&mut run, &mut slots, &[2; 64])?.reference(),
+            ];
+
+            lend(&mut run, &mut slots, &[3; 64])?;
+            let mapped = MappedPages::new(own, &mapped, Access::Read)?;
+            let (count, mut held) = run.end();
+
+            assert_eq!((count, held.len()), (2, 2));
+            assert_eq!(held.end(), 2);
+            drop(mapped);
+            assert_eq!(held.end(), 0);
+            Ok(())
+        })
+    }
+
+    #[test]
     fn mapping_without_a_grant_is_refused() -> Result {
         as_domain(|own| {
             let (mut run, mut slots) = (GrantRun::new(own, 1, Switch::Off)?, SlotPool::new());

@@ -123,18 +123,19 @@ impl QueueMemory {
         })
     }
 
-    /// Ends the backend's access to memory of [`Self::grant`], and returns how many pages it uses
-    /// still; to be called when this side is done with the memory.
-    pub fn withdraw(&self) -> u32 {
+    /// Ends the backend's access to memory of [`Self::grant`] up to the first page that it uses still,
+    /// and says whether there is one: the kernel has a line in the log for each. To be called when this
+    /// side is done with the memory, whose other pages are taken back when it is dropped.
+    pub fn withdraw(&self) -> bool {
         [&self.control, &self.tx, &self.rx]
             .into_iter()
             .filter_map(Area::references)
             .flatten()
             // SAFETY: The references are of this memory and allocated until it is dropped, where
             // ending access once more does no harm.
-            .map(|reference| unsafe { bindings::gnttab_end_foreign_access_ref(reference.get()) })
-            .map(|ended| u32::from(ended == 0))
-            .sum()
+            .any(|reference| unsafe {
+                bindings::gnttab_end_foreign_access_ref(reference.get()) == 0
+            })
     }
 
     /// Returns the ring of the given direction.

@@ -142,11 +142,8 @@ impl<P: Poll> Link<P> {
         self.channel.await_tending();
         let kept = self.channel.kept.xchg(0, Relaxed);
 
-        match lent
-            .saturating_add(kept)
-            .saturating_add(self.memory.withdraw())
-        {
-            0 => Ending::Clean,
+        match (lent.saturating_add(kept), self.memory.withdraw()) {
+            (0, false) => Ending::Clean,
             _ => Ending::Breach,
         }
     }

@@ -9,8 +9,7 @@ use super::{
 use crate::{
     grant::{
         GrantRun,
-        GrantVersion,
-        GrantedPages, //
+        GrantVersion, //
     },
     net::Skb,
 };
@@ -244,26 +243,34 @@ impl Lender {
     /// Takes everything back and returns how many grants the peer still uses: what is behind them
     /// goes into quarantine.
     pub(super) fn end(mut self, quarantine: &Mutex<Quarantine>) -> u32 {
+        if self.version() == GrantVersion::WholePage {
+            // Who has mapped a page keeps it for as long as it likes. The packets were copied to the
+            // run's own pages.
+            let (lent, pages) = self.run.end();
+
+            if lent > 0 {
+                quarantine.lock().keep(pages);
+            }
+            return u32::try_from(lent).unwrap_or(u32::MAX);
+        }
         let mut lent = self.recall();
 
         for _ in 0..PATIENCE {
-            // A copy ends by itself; who has mapped a whole page keeps it for as long as it likes.
-            if lent == 0 || self.version() == GrantVersion::WholePage {
-                break;
+            // A copy ends by itself.
+            if lent == 0 {
+                return 0;
             }
             fsleep(Delta::from_millis(1));
             lent = self.recall();
         }
         if lent > 0 {
-            match self.version() {
-                GrantVersion::WholePage => quarantine.lock().keep(self.into_pages()),
-                GrantVersion::Range => quarantine.lock().keep_ranges(self),
-            }
+            quarantine.lock().keep_ranges(self);
         }
         lent
     }
 
-    /// Takes back what the peer does not use, and returns how many grants it does.
+    /// Takes back what the peer does not use, and returns how many grants it does: of ranges, as the
+    /// kernel has a line in the log for each whole page that is in use.
     pub(super) fn recall(&mut self) -> u32 {
         for place in &mut self.packets {
             let ended = match place {
@@ -280,22 +287,14 @@ impl Lender {
                 }
             }
         }
-        if self.version() == GrantVersion::Range {
-            // Those of packets that the peer was never told of.
-            let _ = self.run.revoke(SlotIndex::all(self.run.count()));
-        }
+        // Those of packets that the peer was never told of.
+        let _ = self.run.revoke(SlotIndex::all(self.run.count()));
         self.held()
     }
 
     /// Returns how many grants have not ended.
     pub(super) fn held(&self) -> u32 {
         u32::try_from(self.run.lent()).unwrap_or(u32::MAX)
-    }
-
-    /// Gives the references up and returns the pages that the peer uses: of whole pages only.
-    fn into_pages(self) -> GrantedPages {
-        // The packets were copied to the run's own pages.
-        self.run.end()
     }
 
     /// Gives up the packets that the peer still reads: their memory is lost, but not unsafe.

@@ -242,7 +242,8 @@ impl GrantRun {
     /// # Errors
     ///
     /// [`StillGranted`] with the first that the peer uses still: such stay lent, and their memory is
-    /// not to be touched.
+    /// not to be touched. So do all whole pages that come after it, as the kernel has a line in the log
+    /// for each that is in use.
     pub fn revoke(
         &mut self,
         slots: impl Iterator<Item = SlotIndex> + Clone,
@@ -261,40 +262,52 @@ impl GrantRun {
 
         for slot in slots {
             result = result.and(self.end_access(slot));
+            if result.is_err() && self.window.is_none() {
+                break;
+            }
         }
         result
     }
 
-    /// Ends the peer's access to all whole pages, and returns those that it uses all the same.
+    /// Ends the peer's access to all whole pages, without a line in the log, and returns how many it
+    /// uses all the same, and those; where there is no memory to note them, the kernel does.
     ///
     /// Of ranges, [`Self::revoke`] tells.
-    pub fn end(mut self) -> GrantedPages {
-        let held = GrantedPages::with_capacity(self.slots.len());
+    pub fn end(mut self) -> (usize, GrantedPages) {
+        let mut held = GrantedPages::with_capacity(self.lent()).unwrap_or_default();
+        let mut count = 0;
 
-        if let (Ok(mut held), None) = (held, &self.window) {
-            for (at, lending) in (0u32..).zip(self.slots.iter_mut()) {
-                let Some(reference) = GrantRef::new(self.first.wrapping_add(at)) else {
-                    continue;
-                };
+        if self.window.is_some() {
+            return (count, held);
+        }
+        for (at, lending) in (0u32..).zip(self.slots.iter_mut()) {
+            let Some(reference) = GrantRef::new(self.first.wrapping_add(at)) else {
+                continue;
+            };
 
-                if lending.lent == Lent::No {
-                    continue;
-                }
-                if let Some(page) = lending.page.take() {
-                    let raw = page.as_ptr().cast();
+            if lending.lent != Lent::Yes {
+                continue;
+            }
+            // INVARIANT: The reference is freed here, or given away with the page.
+            lending.lent = Lent::Left;
+            // SAFETY: By the type invariant the reference is ours and granted.
+            if unsafe { bindings::gnttab_try_end_foreign_access(reference.get()) != 0 } {
+                continue;
+            }
+            count += 1;
+            if let Some(page) = lending.page.take() {
+                let raw = page.as_ptr().cast();
 
-                    // INVARIANT: The reference is this run's no more, nor is the page.
-                    lending.lent = Lent::Left;
-                    core::mem::forget(page);
-                    // SAFETY: By the type invariant the page is granted under the reference; both
-                    // were the run's alone. There is room for all.
-                    let _ = unsafe { held.push(raw, reference) };
+                core::mem::forget(page);
+                // SAFETY: By the type invariant the page is granted under the reference; both were the
+                // run's alone.
+                if unsafe { held.push(raw, reference) }.is_err() {
+                    // SAFETY: As above. The kernel frees both when the peer lets go.
+                    unsafe { bindings::gnttab_end_foreign_access(reference.get(), raw) };
                 }
             }
-            held.end();
-            return held;
         }
-        GrantedPages::new()
+        (count, held)
     }
 
     /// How many slots are lent.
