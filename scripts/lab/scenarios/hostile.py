@@ -7,7 +7,6 @@ import re
 import tarfile
 import time
 
-import logscan
 from config import FRONT, REPO
 from hosts import vif
 from machine import LabError
@@ -119,15 +118,14 @@ def lying_backend(lab, names=None):
 
 
 def install(lab):
-    """Puts the programs into dom0."""
+    """Puts the programs into dom0, and has the scenario expect what Xen and Linux say of liars."""
     data = io.BytesIO()
     with tarfile.open(fileobj=data, mode="w:gz") as tar:
         for path in sorted(SOURCE.glob("*.py")):
             tar.add(path, arcname=path.name)
     lab.dom0.put("/run/hostile.tar.gz", data.getvalue())
     lab.dom0.run(f"mkdir -p {FOLDER} && tar -xzf /run/hostile.tar.gz -C {FOLDER}")
-    if not any(known is EXPECTED for known in logscan.KNOWN):
-        logscan.KNOWN.append(EXPECTED)
+    lab.expected.append(EXPECTED)
 
 
 @contextlib.contextmanager
