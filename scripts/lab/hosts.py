@@ -2,7 +2,7 @@
 import base64
 import time
 
-from config import (BACK, COMMAND_LIMIT, FRONT, GUEST_LIMIT, MODULES, STOCK_BACK, STOCK_FRONT)
+from config import (BACK, COMMAND_LIMIT, FRONT, GUEST_LIMIT, MODULES, OUR_SCRIPT, STOCK_BACK, STOCK_FRONT)
 from machine import LabError
 
 
@@ -118,6 +118,15 @@ def vif(net, host, script, extra=""):
     return f"mac=00:16:3e:00:{net:02x}:{host:02x},bridge=br{net},script={script}" + (f",{extra}" if extra else "")
 
 
+def is_ours(line):
+    """Whether a vif line is opted in."""
+    return f"script={OUR_SCRIPT}" in line.split(",")
+
+
+# What `wait_link` makes dom0 say.
+NOT_OURS = "with the stock driver: "
+
+
 class Guest(Host):
     """A guest domain. Its n-th vif is on test network n, where its address is 10.0.n.<host>."""
 
@@ -125,6 +134,8 @@ class Guest(Host):
                  memory=256, vcpus=1, options="", extra_config=()):
         super().__init__(lab)
         self.name, self.host, self.vifs = name, host, vifs
+        # Whether each of its vifs belongs to our drivers, so that one with xen-netback is the lab's mistake.
+        self.all_ours = FRONT in drivers and all(is_ours(line) for line in vifs)
         self.config = "\n".join([
             f'name="{name}"', f'type="{kind}"', f'kernel="{kernel}"', f'ramdisk="{ramdisk}"', f"memory={memory}",
             # Not emulated time stamps: each would be a trap into Xen.
@@ -163,9 +174,13 @@ class Guest(Host):
             raise LabError(f"{self.name} did not come up ({result.code})\n{self.machine.tails()}")
 
     def wait_link(self, net=0, seconds=GUEST_LIMIT):
-        """Until the guest answers on test network `net`."""
-        # One program that asks five times a second, and ends with the first answer.
-        self.dom0.wait_until(f"ping -c 1 -i 0.2 -w 5 -q {self.address(net)}", seconds)
+        """Until the guest answers on test network `net`; fails when the stock driver has a vif that is to be ours."""
+        # One program that asks five times a second, and ends with the first answer; the rest is the shell's own.
+        others = f"/sys/bus/xen-backend/drivers/vif/vif-{self.domain}-*"
+        said = self.dom0.wait_until(f"ping -c 1 -i 0.2 -w 5 -q {self.address(net)} && "
+                                    f"for d in {others}; do [ ! -e $d ] || echo \"{NOT_OURS}$d\"; done", seconds).out
+        if self.all_ours and NOT_OURS in said:
+            raise LabError(f"{self.name}: a vif is with xen-netback: {said}")
 
     def alive(self):
         return self.domain is not None and self.dom0.run(f"xl domid {self.name}", check=False).ok
@@ -175,6 +190,7 @@ class Guest(Host):
         self.domain = None
 
     def attach(self, line):
+        self.all_ours = self.all_ours and is_ours(line)
         self.dom0.run(f"xl network-attach {self.name} " + " ".join(f"'{part}'" for part in line.split(",")), GUEST_LIMIT)
 
     def detach(self, index):

@@ -103,6 +103,7 @@ def host_changes_driver(lab):
     folder = f"/local/domain/{guest.domain}/device/vif/0"
     ours = f"xenstore-ls {folder} | grep -e netchannel2 -e control-ring-ref -e '[rt]x-ring-ref-[0-9]'"
     lab.expect(lab.dom0.run(ours, check=False).ok, "no answer of ours while connected")
+    guest.all_ours = False
     try:
         lab.dom0.load(STOCK_BACK)
         guest.wait_link()
