@@ -5,7 +5,7 @@ The kernel unpacks concatenated archives one after the other, so a rebuilt modul
 import pathlib
 import subprocess
 
-from config import CACHE, HOTPLUG, IMAGES, INSIDE, KUNIT_KERNEL, KUNIT_MODULES, MODULES, STOCK_BACK
+from config import CACHE, HOTPLUG, IMAGES, INSIDE, KUNIT_KERNEL, MODULES, STOCK_BACK
 
 
 def archive(files):
@@ -98,7 +98,7 @@ def dom0_overlay(extra):
 def kunit_files():
     """The KUnit kernel and its image, which run as a guest as well."""
     import kunit  # it in turn uses this module
-    if not (KUNIT_KERNEL.exists() and (KUNIT_MODULES / kunit.MODULE).exists()):
+    if not (KUNIT_KERNEL.exists() and kunit.modules()):
         return {}
     return {"lab/kunit-vmlinuz": file(KUNIT_KERNEL), "lab/kunit.img": (0o644, kunit.initramfs())}
 

@@ -1,4 +1,5 @@
 """KUnit suites: the image that runs them, the results in a kernel log; run alone, under plain QEMU."""
+import collections
 import pathlib
 import re
 import subprocess
@@ -6,30 +7,48 @@ import sys
 
 import image
 import logscan
-from config import CACHE, INSIDE, KUNIT_KERNEL, KUNIT_MODULES
+from config import CACHE, INSIDE, KUNIT_KERNEL, KUNIT_MODULES, REPO
 
 # A case maps a page that is then revoked, which must be refused: the kernel says so.
 EXPECTED = re.compile(r"grant_table: WARNING: g\.e\. 0x[0-9a-f]+ still in use!")
 END = "kunit: end of the suites"
-MODULE = "netchannel2_kunit.ko"
+# Where suites stand: those of the glue have a module of their own, those of the two modules are within them.
+SOURCES = ("netchannel2-kernel/kunit", "netback-kmod/src", "netfront-kmod/src")
+# Why a case may skip itself.
+NO_XEN, NO_RANGES = "not a Xen domain", "the grant table has version 1"
 LIMIT = 300
 QEMU = ["qemu-system-x86_64", "-accel", "tcg", "-cpu", "max", "-smp", "1", "-m", "1024", "-display", "none", "-no-reboot",
         "-nic", "none", "-serial", "stdio", "-monitor", "none"]
 
 
+# `state` is "passed", "failed" or "skipped", and `reason` why it was skipped.
+Case = collections.namedtuple("Case", "suite name state reason")
+
+
+def modules():
+    """The three modules as they are built for the KUnit kernel."""
+    return sorted(KUNIT_MODULES.glob("*.ko"))
+
+
+def suites():
+    """The names of all suites that the sources have."""
+    texts = [path.read_text() for folder in SOURCES for path in (REPO / folder).rglob("*.rs")]
+    return {name for text in texts for name in re.findall(r"#\[kunit_tests\((\w+)\)\]", text)}
+
+
 def initramfs():
-    """A whole initramfs: busybox, the test module and an init."""
+    """A whole initramfs: busybox, the modules with suites and an init."""
     return image.archive({
         "bin/busybox": image.file("/usr/bin/busybox", 0o755),
         "init": image.file(INSIDE / "kunit-init", 0o755),
-        f"lab/{MODULE}": image.file(KUNIT_MODULES / MODULE),
+        **{f"lab/{path.name}": image.file(path) for path in modules()},
         # The kernel opens it for init before init can mount anything.
         "dev/.keep": (0o644, b""),
     })
 
 
 def results(log):
-    """Test cases in a kernel log: [(suite, case, "passed" | "failed" | "skipped")]."""
+    """The test cases in a kernel log."""
     cases, pending = [], []
     for line in log.splitlines():
         line = re.sub(r"^\[ *\d+\.\d+\] ?", "", line).rstrip()
@@ -38,24 +57,27 @@ def results(log):
             continue
         depth, verdict, name, rest = len(found[1]) // 4, found[2], found[3], found[4]
         if depth == 1:
-            pending.append((name, "skipped" if "# SKIP" in rest else "passed" if verdict == "ok" else "failed"))
+            skipped = re.search("# SKIP ?(.*)", rest)
+            state = "skipped" if skipped else "passed" if verdict == "ok" else "failed"
+            pending.append((name, state, skipped[1] if skipped else ""))
         elif depth == 0:
             # The kernel has suites of its own, which are not ours to count.
-            cases += [(name, case, state) for case, state in pending if name.startswith("netchannel2")]
+            cases += [Case(name, *case) for case in pending if name.startswith("netchannel2")]
             pending = []
-    return cases + [("unfinished", case, state) for case, state in pending]
+    return cases + [Case("unfinished", *case) for case in pending]
 
 
-def judge(log):
-    """(cases, problems) of a log."""
+def judge(log, may_skip):
+    """(cases, problems) of a log in which cases may skip themselves for these reasons."""
     cases = results(log)
     problems = [f"{source}: {line}" for source, line in logscan.scan({"kunit kernel": log}, [EXPECTED])]
     if END not in log:
         problems.append("the suites did not come to their end")
     if "kunit: cannot" in log:
         problems += [line for line in log.splitlines() if "kunit: cannot" in line]
-    if not cases:
-        problems.append("no suite ran")
+    problems += [f"the suite {name} did not run" for name in sorted(suites() - {case.suite for case in cases})]
+    problems += [f"{case.suite}.{case.name} skipped itself: {case.reason}" for case in cases
+                 if case.state == "skipped" and case.reason not in may_skip]
     return cases, problems
 
 
@@ -78,15 +100,16 @@ def run_alone():
 
 
 def main():
-    cases, problems = judge(run_alone())
+    cases, problems = judge(run_alone(), {NO_XEN})
     print("KTAP version 1")
     print(f"1..{len(cases) + 1}")
-    for number, (suite, case, state) in enumerate(cases, 1):
-        print(f"{'not ok' if state == 'failed' else 'ok'} {number} {suite}.{case}{' # SKIP' if state == 'skipped' else ''}")
+    for number, (suite, name, state, reason) in enumerate(cases, 1):
+        skip = f" # SKIP {reason}" if state == "skipped" else ""
+        print(f"{'not ok' if state == 'failed' else 'ok'} {number} {suite}.{name}{skip}")
     for problem in problems:
         print(f"# {problem}")
     print(f"{'not ok' if problems else 'ok'} {len(cases) + 1} kunit kernel and its log")
-    count = {word: sum(state == word for *_, state in cases) for word in ("passed", "failed", "skipped")}
+    count = {word: sum(case.state == word for case in cases) for word in ("passed", "failed", "skipped")}
     count["failed" if problems else "passed"] += 1
     if problems:
         print(f"# the whole log: {CACHE}/runs/kunit.log")
