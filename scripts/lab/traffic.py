@@ -7,6 +7,11 @@ from machine import LabError
 LOAD_LOG = "/run/load.log"
 SERVE_LOG = "/run/serve.log"
 UDP_LENGTH = 1400
+# One run of the load, which reports at its end; and what it carries within moments, beyond greetings.
+LOAD_SECONDS, LOAD_BYTES = 1, 50_000
+# Whether a report says that something came back, and what is said where none does.
+CARRIED = f"grep -qE '\"(tcp_bytes|udp_received)\":[1-9]' {LOAD_LOG}"
+NOTHING = "nothing carried"
 
 
 class Traffic:
@@ -33,20 +38,36 @@ class Traffic:
     # -- load in the background ------------------------------------------------------------------
 
     def __enter__(self):
-        """Load in both directions while the block runs, opened again after every failure."""
+        """Load in both directions while the block runs, opened again after every failure; it must have carried something.
+
+        Where the block ends without the guest, it is for the block to see that something is carried: `carries`.
+        """
         together([client.start(f"rm -f {LOAD_LOG}; {SERVE}; " + background(
-            f"while :; do nc2-traffic load {address} --seconds 5 --rate 100 --json || sleep 0.1; done >>{LOAD_LOG}"))
+            f"while :; do nc2-traffic load {address} --seconds {LOAD_SECONDS} --rate 100 --json || sleep 0.1; done >>{LOAD_LOG}"))
             for client, _, address in self.directions()])
         return self
 
     def __exit__(self, kind, *_):
-        hosts = [self.dom0] + ([self.guest] if self.guest.alive() else [])
-        ended = together([host.start(f"{STOP}; grep -v '\"corrupted\":0' {LOAD_LOG} 2>/dev/null; true") for host in hosts])
+        alive = self.guest.alive()
+        # A block that is shorter than a run of the load gets to see the end of one.
+        wait = f"n=0; until {CARRIED} || [ $n = 40 ]; do n=$((n + 1)); sleep 0.2; done; " if kind is None and alive else ""
+        ended = together([host.start(f"{wait}{STOP}; grep -v '\"corrupted\":0' {LOAD_LOG} 2>/dev/null; {CARRIED} || echo {NOTHING}")
+                          for host in [self.dom0] + ([self.guest] if alive else [])])
         if kind is not None:
             return
         for result in ended:
-            if result.out:
-                raise LabError(f"content was damaged under load, says {result.where}: {result.out}")
+            damaged, _, nothing = result.out.partition(NOTHING)
+            if damaged:
+                raise LabError(f"content was damaged under load, says {result.where}: {damaged}")
+            if nothing and alive:
+                raise LabError(f"the load of {result.where} has carried nothing")
+
+    def carries(self, seconds=20):
+        """Until the load has carried something both ways since the vif came, by what the vif counts."""
+        # By the shell alone: it is asked often.
+        counts = f"/sys/class/net/{self.guest.vif(self.net)}/statistics"
+        self.dom0.wait_until(f"read -r there <{counts}/tx_bytes; read -r here <{counts}/rx_bytes; "
+                             f"[ $there -gt {LOAD_BYTES} -a $here -gt {LOAD_BYTES} ]", seconds, 0.1)
 
     def recovers(self, seconds=60):
         """Fails unless the guest answers again within `seconds`; returns how long it took."""

@@ -146,8 +146,8 @@ def kill(lab):
             guest, following = following, victim(number + 1) if number + 1 < kills else None
             guest.wait_agent()
             guest.wait_link()
-            with lab.traffic(guest):
-                time.sleep(0.5)
+            with lab.traffic(guest) as traffic:
+                traffic.carries()
                 guest.destroy()
             lab.guests.remove(guest)
 
