@@ -219,9 +219,11 @@ def pools_bounds(lab):
     lab.no_standing_guest()
     try:
         lab.dom0.load()
-        said = lab.dom0.run(f"{load_command(lab.back, 'pool_pages=1025')}; dmesg | tail -n 5", check=False).out
-        lab.expect("pool_pages is 1025: at most 1024" in said, f"dom0 said: {said}")
-        lab.expect(not lab.dom0.run(f"grep -q ^{lab.back} /proc/modules", check=False).ok, "it is loaded all the same")
+        # The frontend looks at its parameters before it looks where it is.
+        for driver in (lab.back, lab.front):
+            said = lab.dom0.run(f"{load_command(driver, 'pool_pages=1025')}; dmesg | tail -n 5", check=False).out
+            lab.expect(f"{driver}: pool_pages is 1025: at most 1024" in said, f"dom0 said of {driver}: {said}")
+            lab.expect(not lab.dom0.run(f"grep -q ^{driver} /proc/modules", check=False).ok, f"{driver} is loaded all the same")
     finally:
         lab.dom0.load(*lab.back_drivers())
 
