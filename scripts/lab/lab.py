@@ -39,6 +39,9 @@ class Lab:
         self.record = []
         # Patterns of log lines that the running scenario provokes.
         self.expected = []
+        # What ran last, and how far the logs have been looked at.
+        self.last = "boot"
+        self.seen = {}
         self.dom0 = hosts.Dom0(self)
         self.guests = []
         self.standing = None
@@ -102,6 +105,23 @@ class Lab:
     def note_command(self, result):
         self.record.append(f"[{time.monotonic() - self.machine.started:8.2f}] {result.where}$ {result.command}\n"
                            f"{result.out}{result.err}-> {result.code}\n")
+
+    def unseen(self):
+        """The whole lines that the kernels and Xen have printed since the last call, all boot long at first: source -> text."""
+        texts = {**self.machine.logs, "xen": self.machine.console()}
+        logs = {source: text[self.seen.get(source, 0):text.rfind("\n") + 1] for source, text in texts.items()}
+        for source, text in logs.items():
+            self.seen[source] = self.seen.get(source, 0) + len(text)
+        # dom0's own lines are in its log, but for those of its boot.
+        logs["xen"] = "\n".join(line for line in logs["xen"].splitlines() if "(XEN)" in line)
+        return logs
+
+    def restore(self):
+        """What scenarios begin with, after one that may have ended anywhere: no guest, the drivers in their order."""
+        self.tidy()
+        self.no_standing_guest()
+        self.hand_on_to(self.stock_script)
+        self.dom0.load(*self.back_drivers())
 
     def tidy(self):
         """Ends what the scenario left behind."""

@@ -25,6 +25,10 @@ from lab import Lab, Skip
 from machine import LabError
 
 KEPT_RUNS = 10
+# So many boots that fail one after the other end the run.
+FAILED_BOOTS = 3
+# Seconds by which the log streams lag behind the commands.
+LOG_DELAY = 0.3
 
 
 def main():
@@ -64,10 +68,10 @@ def wanted(entry, options):
 
 
 def run_all(chosen, options, folder, results):
-    lab, boots = None, 0
+    lab, boots, failed_boots = None, 0, 0
     for entry in sorted(chosen * options.repeat, key=lambda entry: entry.boot):
         if lab and lab.boot != entry.boot:
-            lab.machine.power_off()
+            switch_off(lab, results)
             lab = None
         if lab is None:
             boots += 1
@@ -75,25 +79,46 @@ def run_all(chosen, options, folder, results):
                 lab = Lab(folder / f"boot{boots}", options.vif, entry.dom0_options, options.dom0_cpus, quick_hotplug=True,
                           xen_options=entry.xen_options, full=options.full or bool(options.names))
                 results.note(f"dom0 up after {lab.machine.boot_seconds:.1f} s {' '.join(entry.boot)}".rstrip())
+                failed_boots = 0
             except LabError as error:
                 results.result(entry.name, str(error))
-                if boots >= 3:
+                failed_boots += 1
+                if failed_boots >= FAILED_BOOTS:
                     sys.exit("the machine does not boot")
                 continue
-        run_one(lab, entry, folder / f"{results.passed + results.failed + results.skipped + 1:02}-{entry.name}", results)
-        if lab.machine.lost.is_set() or not answers(lab):
+        usable = run_one(lab, entry, folder / f"{results.passed + results.failed + results.skipped + 1:02}-{entry.name}", results)
+        if not usable or lab.machine.lost.is_set() or not answers(lab):
             results.note("the machine is gone or hangs: the next scenario gets a new one")
             lab.machine.kill()
             lab = None
     if lab:
-        lab.machine.power_off()
+        switch_off(lab, results)
+
+
+def switch_off(lab, results):
+    """Ends a machine; what its kernels have said at last is the last scenario's doing."""
+    time.sleep(LOG_DELAY)
+    if words := bad_words(lab.unseen(), lab.expected):
+        results.result(f"after {lab.last}", words)
+    lab.machine.power_off()
+
+
+def bad_words(logs, expected):
+    """What is bad in these logs, in words; "" if nothing is."""
+    bad = logscan.scan(logs, expected)
+    return "a kernel printed:\n" + "\n".join(f"{source}: {line}" for source, line in bad[:20]) if bad else ""
 
 
 def run_one(lab, entry, folder, results):
-    marks, console, start = lab.machine.marks(), lab.machine.console_size(), time.monotonic()
+    """Runs a scenario and reports it; returns whether the machine can be used further."""
+    before, console, start = lab.unseen(), lab.machine.console_size(), time.monotonic()
+    problem = skip = None
+    # What came since the last look is that scenario's doing, or the boot's, and has to be as it expected.
+    if words := bad_words(before, lab.expected):
+        problem = f"before this scenario, after {lab.last}, {words}"
+    lab.last = entry.name
     lab.record.clear()
     lab.expected.clear()
-    problem = skip = None
     parts = []
     try:
         with limit(entry.seconds):
@@ -101,27 +126,41 @@ def run_one(lab, entry, folder, results):
     except Skip as reason:
         skip = str(reason)
     except LabError as error:
-        problem = str(error)
+        problem = joined(problem, str(error))
     except Exception:
-        problem = traceback.format_exc()
+        problem = joined(problem, traceback.format_exc())
     try:
         with limit(120):
             lab.tidy()
     except Exception as error:
         problem = problem or f"tidying up: {error}"
-    time.sleep(0.3)  # the log streams lag behind the commands by this much
-    logs = lab.machine.since(marks)
-    bad = logscan.scan({**logs, "xen": "\n".join(l for l in lab.machine.console(console).splitlines() if "(XEN)" in l)}, lab.expected)
-    if bad:
-        lines = "\n".join(f"{source}: {line}" for source, line in bad[:20])
-        problem = f"{problem or 'the scenario itself passed'}\na kernel printed:\n{lines}"
+    time.sleep(LOG_DELAY)
+    logs = lab.unseen()
+    if words := bad_words(logs, lab.expected):
+        problem = f"{problem or 'the scenario itself passed'}\n{words}"
+    if problem:
         skip = None
-    report.keep(folder, logs, lab.machine.console(console), lab.record)
+    report.keep(folder, {source: text for source, text in logs.items() if source != "xen"}, lab.machine.console(console), lab.record)
     if problem and "--- last lines" not in problem:
         problem += "\n" + lab.machine.tails()
     for name, state in parts:
         results.result(f"{entry.name}: {name}", "failed in the guest" if state == "failed" else None, "by itself" if state == "skipped" else None)
     results.result(entry.name, problem and f"{problem}\nlogs: {folder}", skip, time.monotonic() - start)
+    return not problem or restored(lab)
+
+
+def joined(*parts):
+    return "\n".join(part for part in parts if part)
+
+
+def restored(lab):
+    """Makes the lab after a failed scenario what a scenario expects; returns whether that went well."""
+    try:
+        with limit(120):
+            lab.restore()
+        return True
+    except Exception:
+        return False
 
 
 class limit:
