@@ -75,10 +75,15 @@ class Dom0(Host):
 
     def put(self, path, data, mode=0o644):
         data = data.encode() if isinstance(data, str) else data
-        self.machine.ask("put", path=path, mode=mode, data=base64.b64encode(data).decode())
+        self._ask_agent("put", path, mode=mode, data=base64.b64encode(data).decode())
 
     def get(self, path):
-        return base64.b64decode(self.machine.ask("get", path=path)["data"])
+        return base64.b64decode(self._ask_agent("get", path)["data"])
+
+    def _ask_agent(self, do, path, **arguments):
+        answer = self.machine.ask(do, path=path, **arguments)
+        Result(self.name, f"{do} {path}", answer).check()
+        return answer
 
     def load(self, *drivers):
         """Makes `drivers` the loaded backends, in this order: who registered first is asked first for a vif."""

@@ -174,7 +174,7 @@ def moderation_timer(lab):
 
 
 # Values that seem to come at random and are the same each time; bounds are changed beside the settings.
-CHANGES = """cd %(folder)s; i=%(start)s; end=$(( $(date +%%s) + %(seconds)s ))
+CHANGES = """cd %(folder)s || exit; i=%(start)s; end=$(( $(date +%%s) + %(seconds)s ))
 pick() { n=$1; shift; shift $(( (i * n + i / 3) %% $# )); echo $1; }
 while [ $(date +%%s) -lt $end ]; do
     i=$((i + 1))
