@@ -259,6 +259,7 @@ fn a_peer_gets_nothing_but_violations() {
     // Neither did every run end at once, nor did the peer keep quiet.
     assert!(seen.packets > 3000, "{seen:?}");
     assert!(seen.finishes > 1000, "{seen:?}");
+    assert!(seen.chunks > 1000, "{seen:?}");
     assert!(seen.moderations > 1000, "{seen:?}");
     assert!(seen.violations > 1000, "{seen:?}");
 }
