@@ -41,6 +41,7 @@ check:
 
 scenarios: modules tools
 	@scripts/setup images
+	@scripts/build-modules --kunit --if-prepared
 	@$(LAB)/run.py $(if $(VIF),--vif $(VIF)) $(or $(NAMES),--list)
 
 clean:
