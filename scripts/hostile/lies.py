@@ -50,6 +50,8 @@ class Lie:
     patience: float = 15
     # Says that the device does not outlive the lie: the toolstack has to detach it and attach a new one.
     spends_device: bool = False
+    # Whether it may be skipped, as it needs somebody else's help; any other that is skipped has proven nothing.
+    may_skip: bool = False
 
 
 TABLE = {}

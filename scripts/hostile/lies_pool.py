@@ -164,7 +164,7 @@ def pool_unshared(channel, side):
     channel.run(1)
 
 
-@lie("pool-wakes-late", HARMLESS, needs=FEATURE_STAGED, roles=(BACK,))
+@lie("pool-wakes-late", HARMLESS, needs=FEATURE_STAGED, roles=(BACK,), may_skip=True)
 def pool_wakes_late(channel, side):
     """A chunk is asked back because the guest is about to be saved, while the liar sleeps; then the guest goes on."""
     pages = offer(channel, side)

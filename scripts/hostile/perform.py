@@ -87,7 +87,7 @@ def perform(role, options, lie):
         result["peer_state"], result["outcome"] = state, outcome
         result["ok"] = outcome in {OUTCOME[one] for one in (lie.expect, *lie.also)}
     except Skipped as reason:
-        result.update(ok=True, outcome="skipped", finding=str(reason))
+        result.update(ok=lie.may_skip, outcome="skipped", finding=str(reason))
     except Setup as problem:
         result.update(ok=False, outcome="no stage", finding=str(problem))
     except (AssertionError, Full, Unexpected, OSError) as problem:

@@ -9,6 +9,7 @@ import time
 
 from config import FRONT, REPO
 from hosts import vif
+from lab import Skip
 from machine import LabError
 from scenario import scenario
 
@@ -33,6 +34,8 @@ QUICK = {
              "moderation-flood vanish",
     "back": "offer-version-0 prod-far type-200 csum-both finish-unknown pool-keeps-mapped staged-slot-1024 vanish",
 }
+# How a driver begins the line that says why a channel ends.
+CLOSING = "closing the channel: "
 # Seconds for one lie under emulation beside a build; most take three.
 LIE_LIMIT = 90
 
@@ -161,9 +164,17 @@ def tell(role, names, options):
 
 def table(lab, role, names=None):
     """The lies of a role, those that spend the device last: only those named here, or in NC2_LIES, or all."""
+    lies = [json.loads(line) for line in lab.dom0.output(f"python3 {FOLDER}/main.py --list").splitlines()]
+    own = [lie for lie in lies if role in lie["roles"]]
+    # Those in NC2_LIES may be for the other role.
+    known = own if names else lies
     only = names or os.environ.get("NC2_LIES", "").split()
-    lies = [json.loads(line) for line in lab.dom0.output(f"python3 {FOLDER}/main.py {role} --list").splitlines()]
-    return [lie for lie in lies if not only or lie["name"] in only]
+    unknown = set(only) - {lie["name"] for lie in known}
+    lab.expect(not unknown, f"no lie is called {', '.join(sorted(unknown))}")
+    chosen = [lie for lie in own if not only or lie["name"] in only]
+    if not chosen:
+        raise Skip(f"none of the lies in NC2_LIES is for a {role}end to tell")
+    return chosen
 
 
 def batches(lies):
@@ -239,4 +250,17 @@ def check_batch(lab, batch, source, problems, run):
                 problems.append(f"{lie['name']}: {source} did not say {lie['log']!r}")
             else:
                 at = place + len(lie["log"])
+    problems += repetitions(batch, found, log)
     return found
+
+
+def repetitions(batch, found, log):
+    """What the driver under test has said more often than once for each lie."""
+    # What may have a line: an end has one, and so has a device that is left alone.
+    ended = [lie for lie in batch if found.get(lie["name"], {}).get("outcome") not in ("alive", "skipped")]
+    lines = log.splitlines()
+    for words, lies in [(CLOSING, ended)] + [(lie["log"], [one for one in ended if lie["log"] in (one["log"] or lie["log"])])
+                                             for lie in ended if lie["log"]]:
+        said = [line for line in lines if words in line]
+        if len(said) > len(lies):
+            yield f"{', '.join(lie['name'] for lie in lies) or batch[0]['name']}: said {len(said)} times: {said}"
