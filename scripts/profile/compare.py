@@ -20,11 +20,21 @@ def total(case):
     return sum(row["instructions"] for kind, row in case["per unit"]["classes"].items() if kind in classes.WORK)
 
 
-def against(earlier, later):
-    """Prints the differences of two folders; returns the cases beyond the limit."""
-    runs = [json.loads((folder / "profile.json").read_text()) for folder in (earlier, later)]
-    found = differences(*runs)
-    print(f"\nCompared with {earlier}: all instructions, in %")
+def read(folder):
+    """What a run has written to its folder, as `against` wants it.
+
+    Raises OSError or ValueError where there is no such run.
+    """
+    run = json.loads((folder / "profile.json").read_text())
+    if not isinstance(run, dict) or "cases" not in run:
+        raise ValueError("its profile.json has no cases")
+    return run
+
+
+def against(name, earlier, later):
+    """Prints the differences of two runs, of which the earlier has this name; returns the cases beyond the limit."""
+    found = differences(earlier, later)
+    print(f"\nCompared with {name}: all instructions, in %")
     for name, difference in found.items():
         print(f"  {name:28}{difference * 100:+8.2f}" + ("  MORE THAN ALLOWED" if abs(difference) > LIMIT else ""))
     if not found:

@@ -38,13 +38,19 @@ WATCH = stopwatch.Stopwatch()
 def main():
     options = arguments()
     try:
-        chosen = cases.choose(" ".join(options.patterns))
+        chosen = cases.choose(" ".join(options.patterns).strip() or ("*" if options.list else ""))
     except ValueError as error:
         sys.exit(f"profile: {error}")
     chosen = [dataclasses.replace(case, workload=changed(case.workload, options)) for case in chosen]
     if options.list:
-        print("\n".join(f"{case.name:28} {case.configuration.title}: {case.workload.title}" for case in chosen))
+        usual = {f"{case.configuration.name}/{changed(case.workload, options).name}" for case in cases.choose()}
+        print("\n".join(f"{case.name:28} {case.configuration.title}: {case.workload.title}" +
+                        ("" if case.name in usual else " (by name only)") for case in chosen))
         return
+    try:
+        earlier = compare.read(pathlib.Path(options.compare)) if options.compare else None
+    except (OSError, ValueError) as error:
+        sys.exit(f"profile: --compare {options.compare}: {error}")
     units = costs.load()
     folder = pathlib.Path(options.folder) if options.folder else new_folder()
     folder.mkdir(parents=True, exist_ok=True)
@@ -56,7 +62,7 @@ def main():
     print(f"\n{(folder / 'profile.txt').read_text()}\nwritten: {folder}")
     failed = [result.case.name for result in results if not result.ok]
     if options.compare:
-        failed += compare.against(pathlib.Path(options.compare), folder)
+        failed += compare.against(options.compare, earlier, compare.read(folder))
     if options.document and not failed:
         document.take(folder)
         progress(f"the figures of the documentation are these now: {document.TARGET}")
@@ -69,7 +75,7 @@ def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("patterns", nargs="*", metavar="PATTERN",
                         help="configuration/workload, * allowed, or one of the two")
-    parser.add_argument("--list", action="store_true", help="name the cases and stop")
+    parser.add_argument("--list", action="store_true", help="name the cases, without PATTERN all there are, and stop")
     parser.add_argument("--repeat", type=int, default=5, metavar="N",
                         help="repetitions at most (default 5); two that agree are enough")
     parser.add_argument("--top", type=int, default=0, metavar="N",
