@@ -192,7 +192,7 @@ def new_run_folder():
     runs.mkdir(exist_ok=True)
     for old in sorted(path for path in runs.iterdir() if path.is_dir() and not path.is_symlink())[:-KEPT_RUNS]:
         os.system(f"rm -rf '{old}'")
-    folder = runs / time.strftime("%m%d-%H%M%S")
+    folder = runs / time.strftime("%Y%m%d-%H%M%S")
     folder.mkdir()
     return folder
 

@@ -195,7 +195,7 @@ def new_folder():
     runs.mkdir(exist_ok=True)
     for old in sorted(path for path in runs.iterdir() if path.is_dir())[:-KEPT]:
         shutil.rmtree(old)
-    return runs / time.strftime("%m%d-%H%M%S")
+    return runs / time.strftime("%Y%m%d-%H%M%S")
 
 
 def progress(text):
