@@ -23,13 +23,17 @@ die() { printf '%s: %s\n' "${0##*/}" "$*" >&2; exit 1; }
 # Packages own files by several ids, so a user needs the range of ids that --map-auto takes from /etc/subuid.
 in_namespace() {
     if [ "$(id -u)" = 0 ]; then
+        unshare --mount --propagation private -- true 2>/dev/null ||
+            die "root has no leave to make mount namespaces here, as in an unprivileged container: it needs CAP_SYS_ADMIN (docker run --privileged)"
         unshare --mount --propagation private -- "$@"
     elif unshare --mount --map-root-user --map-auto -- true 2>/dev/null; then
         unshare --mount --map-root-user --map-auto -- "$@"
-    elif unshare --mount --map-root-user -- true 2>/dev/null; then
-        die "this user has no range of ids for a user namespace: run as root, or install uidmap and enter $(id -un) in /etc/subuid and /etc/subgid"
-    else
+    elif ! unshare --mount --map-root-user -- true 2>/dev/null; then
         die "needs root or unprivileged user namespaces, and this user has neither (see sysctl user.max_user_namespaces)"
+    elif ! unshare --help | grep -q -e --map-auto; then
+        die "unshare lacks --map-auto: run as root, or install util-linux 2.38 or later ($(unshare --version))"
+    else
+        die "this user has no range of ids for a user namespace: run as root, or install uidmap and enter $(id -un) in /etc/subuid and /etc/subgid"
     fi
 }
 
