@@ -6,6 +6,7 @@ import functools
 import itertools
 import json
 import os
+import pathlib
 import signal
 import socket
 import struct
@@ -42,14 +43,25 @@ def take_turn():
     return turn
 
 
+def enough_memory(needed):
+    """Fails where the machine would be killed in the middle of something: Xen looks at all memory as it boots."""
+    fields = dict(line.split(":") for line in pathlib.Path("/proc/meminfo").read_text().splitlines())
+    free = sum(int(fields[name].split()[0]) for name in ("MemAvailable", "SwapFree")) // 1024
+    if free < needed:
+        raise LabError(f"the lab's machine needs {needed} MiB of memory, and {free} are available here")
+
+
 class Machine:
     """Owns QEMU and its files in `folder`: dom0 on the first CPUs, guests on the last one."""
+
+    # MiB, of which dom0 gets half.
+    MEMORY = 6144
 
     def __init__(self, folder, dom0_options="", extra_files=None, qemu_options=(), dom0_cpus=1, xen_options=""):
         self.folder = folder
         self.dom0_cpus = self.guest_cpu = dom0_cpus
         self.xen_options = xen_options
-        self.console_path = folder / "xen-dom0-console.log"
+        self.console_path, self.words_path = folder / "xen-dom0-console.log", folder / "qemu.log"
         self.logs = collections.defaultdict(str)
         self.logs_changed = threading.Condition()
         self.numbers = itertools.count(1)
@@ -58,20 +70,21 @@ class Machine:
         self.lost = threading.Event()
         folder.mkdir(parents=True, exist_ok=True)
         take_turn()
+        enough_memory(self.MEMORY)
         self.started = time.monotonic()
         ramdisk = folder / "dom0.img"
         image.write_dom0_image(ramdisk, extra_files or {})
-        self.agent_socket = listen(folder / "agent.sock")
+        self.agent, self.agent_socket = None, listen(folder / "agent.sock")
         self.qemu = subprocess.Popen(
             [*self._command(ramdisk, dom0_options), *qemu_options],
-            stdin=subprocess.DEVNULL, stdout=open(folder / "qemu.log", "wb"), stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL, stdout=open(self.words_path, "wb"), stderr=subprocess.STDOUT,
             start_new_session=True, preexec_fn=die_with_parent)
         self._connect()
         ramdisk.unlink()
 
     def _command(self, ramdisk, dom0_options):
         return [
-            "qemu-system-x86_64", "-accel", "tcg,thread=multi", "-smp", str(self.dom0_cpus + 1), "-cpu", CPU, "-m", "6144",
+            "qemu-system-x86_64", "-accel", "tcg,thread=multi", "-smp", str(self.dom0_cpus + 1), "-cpu", CPU, "-m", str(self.MEMORY),
             "-display", "none", "-no-reboot", "-nic", "none",
             "-chardev", f"socket,id=console,path={self.folder}/console.sock,server=on,wait=off,logfile={self.console_path}",
             "-serial", "chardev:console",
@@ -85,16 +98,25 @@ class Machine:
 
     def _connect(self):
         """Waits for dom0's agent and starts to read what it sends."""
-        self.agent_socket.settimeout(BOOT_LIMIT)
-        self.agent, _ = self.agent_socket.accept()
-        threading.Thread(target=self._read_agent, daemon=True).start()
-        while not self.ready.wait(1):
+        self.agent_socket.settimeout(1)
+        while not self.ready.wait(1 if self.agent else 0):
             if self.qemu.poll() is not None:
                 raise LabError(f"QEMU ended with {self.qemu.returncode} before dom0 was up\n{self.tails()}")
             if time.monotonic() - self.started > BOOT_LIMIT:
                 self.kill()
                 raise LabError(f"dom0 was not up after {BOOT_LIMIT} s\n{self.tails()}")
+            if not self.agent:
+                self._accept()
         self.boot_seconds = time.monotonic() - self.started
+
+    def _accept(self):
+        """Lets QEMU connect the line of dom0's agent, if it comes to it within moments."""
+        try:
+            self.agent, _ = self.agent_socket.accept()
+        except TimeoutError:
+            return
+        self.agent.settimeout(None)
+        threading.Thread(target=self._read_agent, daemon=True).start()
 
     # -- control channel -------------------------------------------------------------------------
 
@@ -154,9 +176,10 @@ class Machine:
             return log.read().decode(errors="replace")
 
     def tails(self, lines=20):
-        """The last lines of every console, for a person who wonders why nothing moves."""
-        consoles = {"xen and dom0": self.console() if self.console_path.exists() else "", **self.logs}
-        parts = [f"--- last lines of {name}\n" + "\n".join(text.splitlines()[-lines:]) for name, text in consoles.items()]
+        """The last lines of every console and of QEMU, for a person who wonders why nothing moves."""
+        files = {"QEMU": self.words_path, "xen and dom0": self.console_path}
+        consoles = {**{name: path.read_bytes().decode(errors="replace") for name, path in files.items() if path.exists()}, **self.logs}
+        parts = [f"--- last lines of {name}\n" + "\n".join(text.splitlines()[-lines:]) for name, text in consoles.items() if text]
         return "\n".join(parts)
 
     # -- the end ---------------------------------------------------------------------------------

@@ -90,6 +90,8 @@ def module_places(host):
 class NativeQemu(Machine):
     """QEMU with Linux alone: dom0's image and agent, another init."""
 
+    MEMORY = 1024
+
     def _command(self, ramdisk, dom0_options):
         # Machine wrote dom0's image there, which has guests and modules besides.
         with open(ramdisk, "wb") as file:
@@ -102,7 +104,7 @@ class NativeQemu(Machine):
                 **image.traffic_tool(),
             }))
         return [
-            "qemu-system-x86_64", "-accel", "tcg,thread=multi", "-smp", "1", "-cpu", NATIVE_CPU, "-m", "1024",
+            "qemu-system-x86_64", "-accel", "tcg,thread=multi", "-smp", "1", "-cpu", NATIVE_CPU, "-m", str(self.MEMORY),
             "-display", "none", "-no-reboot", "-nic", "none",
             "-chardev", f"socket,id=console,path={self.folder}/console.sock,server=on,wait=off,"
                         f"logfile={self.console_path}", "-serial", "chardev:console",
