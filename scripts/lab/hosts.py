@@ -185,7 +185,7 @@ class Guest(Host):
         said = self.dom0.wait_until(f"ping -c 1 -i 0.2 -w 5 -q {self.address(net)} && "
                                     f"for d in {others}; do [ ! -e $d ] || echo \"{NOT_OURS}$d\"; done", seconds).out
         if self.all_ours and NOT_OURS in said:
-            raise LabError(f"{self.name}: a vif is with xen-netback: {said}")
+            raise LabError(f"{self.name}: {said[said.index(NOT_OURS):]}")
 
     def alive(self):
         return self.domain is not None and self.dom0.run(f"xl domid {self.name}", check=False).ok
