@@ -10,6 +10,9 @@ from scenarios.pools import CHUNK, MEDIUM, Ends, bulk, counters, drivers_after, 
 ROUNDS = 100
 # Seconds; as many packets as an hour brings to a guest that has some thousand a second, on an emulated machine.
 SOAK = 1800
+# Pools grow with what the machine lets through at some moment: two of 512 pages, one mapping and one grant for each.
+# Xen's tables keep what was needed at once; what is not given back is among the active grants.
+POOLS_GROWN = {**leaks.ALIKE, "grant frames": 2, "maptrack frames": 4}
 
 
 @scenario("rounds", kinds=("ours",), seconds=7200, by_name_only=True)
@@ -47,7 +50,7 @@ def soak(lab):
         guest = lab.new_guest("soak", 76)
         guest.wait_link()
         load(lab, guest)
-        with unchanged(lab, guest):
+        with unchanged(lab, guest, POOLS_GROWN):
             ends, end = Ends(lab, guest), time.monotonic() + SOAK
             while time.monotonic() < end:
                 load(lab, guest)
@@ -69,12 +72,12 @@ def load(lab, guest):
 
 
 @contextlib.contextmanager
-def unchanged(lab, guest):
+def unchanged(lab, guest, slack=leaks.ALIKE):
     """Fails when dom0 or the guest holds more after the block than before."""
     before, inside = leaks.Census(lab.dom0), guest_memory(guest)
     yield
     deadline = time.monotonic() + 30
-    while growth := leaks.Census(lab.dom0).growth(before, leaks.ALIKE):
+    while growth := leaks.Census(lab.dom0).growth(before, slack):
         if time.monotonic() > deadline:
             raise LabError(f"there is more than before: {growth}")
         time.sleep(2)
