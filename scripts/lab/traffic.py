@@ -7,8 +7,8 @@ from machine import LabError
 LOAD_LOG = "/run/load.log"
 SERVE_LOG = "/run/serve.log"
 UDP_LENGTH = 1400
-# One run of the load, which reports at its end; and what it carries within moments, beyond greetings.
-LOAD_SECONDS, LOAD_BYTES = 1, 50_000
+# One run of the load, which reports at its end (each starts a program); and what it carries within moments, beyond greetings.
+LOAD_SECONDS, LOAD_BYTES = 2, 50_000
 # Whether a report says that something came back, and what is said where none does.
 CARRIED = f"grep -qE '\"(tcp_bytes|udp_received)\":[1-9]' {LOAD_LOG}"
 NOTHING = "nothing carried"
