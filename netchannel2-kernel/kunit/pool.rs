@@ -126,6 +126,17 @@ mod tests {
             // Not beyond the chunk, and not more than the packet has.
             assert!(chunk.fill(32, &mut reader, length).is_err());
             assert!(chunk.fill(0, &mut reader, length).is_err());
+            assert!(chunk.fill_whole(32, &packet, length).is_err());
+            assert!(chunk.fill_whole(0, &packet, whole()).is_err());
+
+            // From the packet's start, whatever was read of it before.
+            chunk.fill_whole(30, &Skb::for_test(&[0x22; 60]).ok_or(ENOMEM)?, length)?;
+            mapped
+                .bytes(30, PageOffset::ZERO, whole())
+                .ok_or(EINVAL)?
+                .read(&mut seen)?;
+            assert!(seen.iter().take(60).all(|&byte| byte == 0x22));
+            assert!(seen.iter().skip(60).all(|&byte| byte == 0));
             Ok(())
         })
     }

@@ -140,7 +140,15 @@ impl QueueMemory {
 
     /// Returns the ring of the given direction.
     pub fn ring(self: &Arc<Self>, direction: Direction) -> Ring {
+        let area = match direction {
+            Direction::Tx => &self.tx,
+            Direction::Rx => &self.rx,
+        };
+
+        // INVARIANT: By those of the memory, which the ring keeps.
         Ring {
+            start: area.start.cast(),
+            length: self.order.bytes().as_usize(),
             memory: self.clone(),
             direction,
         }
@@ -233,30 +241,33 @@ impl Drop for Area {
 }
 
 /// One ring of a queue, for the core's producer or consumer.
+///
+/// # Invariants
+///
+/// `start` is where the direction's area of `memory` begins, and `length` how many bytes it has.
 #[derive(Clone)]
 pub struct Ring {
+    start: *mut u8,
+    length: usize,
     memory: Arc<QueueMemory>,
     direction: Direction,
 }
 
-impl Ring {
-    #[inline]
-    fn area(&self) -> *mut u8 {
-        match self.direction {
-            Direction::Tx => self.memory.tx.start.cast(),
-            Direction::Rx => self.memory.rx.start.cast(),
-        }
-    }
+// SAFETY: As `QueueMemory`, of which `start` is a part.
+unsafe impl Send for Ring {}
+// SAFETY: As above.
+unsafe impl Sync for Ring {}
 
+impl Ring {
     /// The address of `length` bytes of the ring, if they are inside it.
     #[inline]
     fn range(&self, at: RingOffset, length: usize) -> Option<*mut u8> {
         let end = at.as_usize().checked_add(length)?;
 
-        if end > self.memory.order.bytes().as_usize() {
+        if end > self.length {
             return None;
         }
-        Some(self.area().wrapping_add(at.as_usize()))
+        Some(self.start.wrapping_add(at.as_usize()))
     }
 
     /// Copies the first `length` bytes of a packet into the ring.

@@ -167,6 +167,8 @@ impl Moderator {
         self.weigh(work, notify, since, clock)
     }
 
+    // Not inlined: while the peer is awake nothing is weighed.
+    #[inline(never)]
     fn weigh(
         &mut self,
         work: Work,

@@ -214,14 +214,10 @@ impl<R: SharedRing> Sender<R> {
     /// # Errors
     ///
     /// Returns a [`Violation`] if the peer's index is wrong.
+    #[inline]
     pub fn publish(&mut self) -> Result<Notify, Violation> {
-        // What does not fit waits for the space that the peer is about to publish.
-        let _ = self.flush_finishes()?;
-        if self.queued_answers > 0 {
-            self.flush_answers()?;
-        }
-        if self.moderation.first().is_some() {
-            self.flush_moderation()?;
+        if self.owes() {
+            self.flush_what_is_owed()?;
         }
         if !self.producer.has_unpublished() {
             return Ok(Notify::NotNeeded);

@@ -154,9 +154,12 @@ impl<R: SharedRing> Consumer<R> {
     /// Takes the next message without parsing it, if there is one.
     #[inline]
     pub(crate) fn take(&mut self) -> Result<Option<Taken>, Violation> {
-        match self.take_any()? {
-            Some(taken) if taken.kind == Kind::Pad => self.take_any(),
-            taken => Ok(taken),
+        // At most twice: behind a PAD the ring begins anew, where none may be.
+        loop {
+            match self.take_any()? {
+                Some(taken) if taken.kind == Kind::Pad => {}
+                taken => return Ok(taken),
+            }
         }
     }
 
@@ -273,6 +276,8 @@ impl<R: SharedRing> Consumer<R> {
     /// Takes what is next, a PAD too.
     ///
     /// The message after a PAD lies at the start of the ring, where no PAD may be.
+    // Has one caller, for which it need not put together what it returns.
+    #[inline(always)]
     fn take_any(&mut self) -> Result<Option<Taken>, Violation> {
         if self.available() == Bytes::ZERO {
             self.refresh()?;
@@ -298,7 +303,7 @@ impl<R: SharedRing> Consumer<R> {
             self.check_pad(&first, size, at)?
         } else {
             check_size(size, available, to_end)?;
-            HeadLength::of(first)?
+            HeadLength::of_kind(kind, first)?
         };
         let size = Bytes::new(u32::from(size));
         if head.bytes() > size {
@@ -340,7 +345,7 @@ impl<R: SharedRing> Consumer<R> {
         if bytes > available {
             return Err(Violation::MessageTruncated { size, available });
         }
-        HeadLength::of(*first)
+        HeadLength::of_kind(Kind::Pad, *first)
     }
 }
 

@@ -219,6 +219,12 @@ impl FragmentLength {
         Some(Self(length))
     }
 
+    /// Counts the bytes of a packet, or returns [`None`] for one that is longer than a page.
+    #[inline]
+    pub const fn of_packet(length: PacketLength) -> Option<Self> {
+        Self::new(length.0.get())
+    }
+
     /// Returns the number of bytes.
     #[inline]
     pub const fn get(self) -> u16 {
@@ -266,6 +272,10 @@ mod tests {
         assert_eq!(PageOffset::ZERO.room(), FragmentLength::PAGE);
         assert_eq!(FragmentLength::new(0), None);
         assert_eq!(FragmentLength::new(4097), None);
+        for (length, fits) in [(14, true), (4096, true), (4097, false), (65_535, false)] {
+            let fragment = PacketLength::new(length).map(FragmentLength::of_packet);
+            assert_eq!(fragment.map(|it| it.is_some()), Ok(fits));
+        }
         assert_eq!(InlineLength::new(2049), None);
     }
 }

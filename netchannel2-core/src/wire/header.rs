@@ -191,9 +191,16 @@ impl HeadLength {
     /// Returns a [`Violation`] if no message starts like this.
     #[inline]
     pub fn of(first: [u8; 8]) -> Result<Self, Violation> {
-        let [kind, _, low, high, .., fragments] = first;
+        let [kind, ..] = first;
+        Self::of_kind(Kind::from_wire(kind)?, first)
+    }
+
+    /// Does as [`Self::of`] for a message whose type is known.
+    #[inline]
+    pub(crate) fn of_kind(kind: Kind, first: [u8; 8]) -> Result<Self, Violation> {
+        let [_, _, low, high, .., fragments] = first;
         let size = u16::from_le_bytes([low, high]);
-        let length = match Kind::from_wire(kind)? {
+        let length = match kind {
             Kind::SetMaxPackets => 16,
             Kind::SetModeration => moderation::SIZE,
             Kind::Finish => size,

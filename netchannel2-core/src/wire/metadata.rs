@@ -168,10 +168,7 @@ impl PacketMeta {
             needed |= Features::CSUM;
         }
         if let Checksum::Partial { start, offset } = self.checksum {
-            // At most twice 65535 and 2.
-            if u32::from(start) < PacketLength::MIN
-                || u32::from(start) + u32::from(offset) + 2 > length.get()
-            {
+            if !covers(length, start, offset) {
                 return Err(Violation::ChecksumRange {
                     start,
                     offset,
@@ -208,15 +205,34 @@ impl PacketMeta {
         length: PacketLength,
         negotiated: Features,
     ) -> Result<Self, Violation> {
-        // All rules for what most packets say.
-        match raw.header.flags {
-            0 if raw.says_little() => Ok(Self::NONE),
-            CSUM_VALID if raw.says_little() && negotiated.contains(Features::CSUM) => Ok(Self {
-                checksum: Checksum::Valid,
-                ..Self::NONE
-            }),
-            _ => Self::parse_all(raw, length, negotiated),
+        match Self::parse_plain(raw, length, negotiated) {
+            Some(meta) => Ok(meta),
+            None => Self::parse_all(raw, length, negotiated),
         }
+    }
+
+    /// Takes what most packets say, nothing but the state of their checksum, by all rules for that;
+    /// [`None`] is for [`Self::parse_all`].
+    #[inline]
+    pub(super) fn parse_plain(
+        raw: &RawPacket,
+        length: PacketLength,
+        negotiated: Features,
+    ) -> Option<Self> {
+        if raw.says_more_than_checksum() {
+            return None;
+        }
+        let (start, offset) = (raw.csum_start.get(), raw.csum_offset.get());
+        let checksum = match raw.header.flags {
+            0 if start | offset == 0 => return Some(Self::NONE),
+            CSUM_VALID if start | offset == 0 => Checksum::Valid,
+            CSUM_PARTIAL if covers(length, start, offset) => Checksum::Partial { start, offset },
+            _ => return None,
+        };
+        negotiated.contains(Features::CSUM).then_some(Self {
+            checksum,
+            ..Self::NONE
+        })
     }
 
     fn parse_all(
@@ -256,6 +272,14 @@ impl PacketMeta {
             raw.hash.set(hash.value);
         }
     }
+}
+
+/// Whether a checksum from `start` on that goes `offset` bytes behind it lies in a packet's payload.
+#[inline]
+fn covers(length: PacketLength, start: u16, offset: u16) -> bool {
+    // At most twice 65535 and 2.
+    u32::from(start) >= PacketLength::MIN
+        && u32::from(start) + u32::from(offset) + 2 <= length.get()
 }
 
 #[inline]

@@ -2,6 +2,7 @@
 
 //! PACKET: a packet, with its bytes or where they are.
 
+mod plain;
 mod view;
 
 pub(crate) use self::view::PacketView;
@@ -88,15 +89,11 @@ impl RawPacket {
     /// The size of the structure.
     pub(crate) const SIZE: u16 = 32;
 
-    /// Says whether all of what [`PacketMeta`] is made of is zero, but for the flags.
+    /// Says whether the packet is to be cut into segments or has a hash.
     #[inline]
-    pub(super) const fn says_little(&self) -> bool {
-        let small = self.gso_type as u16
-            | self.hash_type as u16
-            | self.gso_size.get()
-            | self.csum_start.get()
-            | self.csum_offset.get();
-        small as u32 | self.hash.get() == 0
+    pub(super) const fn says_more_than_checksum(&self) -> bool {
+        let small = self.gso_type as u16 | self.hash_type as u16 | self.gso_size.get();
+        small as u32 | self.hash.get() != 0
     }
 }
 
@@ -229,12 +226,28 @@ impl Packet {
     ///
     /// In place, as a packet is long and few of its fragments are in use. After an error its
     /// contents mean nothing.
+    #[inline]
     pub(crate) fn parse_from(
         &mut self,
         head: &[u8],
         negotiated: Features,
     ) -> Result<(), Violation> {
         let (raw, rest) = RawPacket::ref_from_prefix(head).map_err(|_| truncated(head))?;
+        match self.parse_plain(raw, rest, negotiated) {
+            Some(()) => Ok(()),
+            None => self.parse_any(raw, rest, negotiated),
+        }
+    }
+
+    /// Does as [`Self::parse_from`] for any packet.
+    // Not inlined: its registers are saved for it alone.
+    #[inline(never)]
+    fn parse_any(
+        &mut self,
+        raw: &RawPacket,
+        rest: &[u8],
+        negotiated: Features,
+    ) -> Result<(), Violation> {
         let reserved = u32::from(raw.reserved.get()) | raw.reserved_too.get();
         if reserved != 0 {
             return Err(Violation::Reserved {

@@ -152,10 +152,35 @@ impl Staging {
         Some(self.fragments.as_slice())
     }
 
+    #[inline]
     fn fill(&mut self, skb: &Skb, length: PacketLength) -> Result {
+        self.fragments.clear();
+        match FragmentLength::of_packet(length) {
+            Some(length) => self.fill_slot(skb, length),
+            None => self.fill_slots(skb, length),
+        }
+    }
+
+    /// Copies a packet into the one slot that is taken for it.
+    #[inline]
+    fn fill_slot(&mut self, skb: &Skb, length: FragmentLength) -> Result {
+        let slot = self.pool.taken().next().ok_or(EINVAL)?;
+        let chunk = self
+            .chunks
+            .get_mut(slot.chunk().as_usize())
+            .and_then(Option::as_mut)
+            .ok_or(EINVAL)?;
+
+        chunk.fill_whole(slot.page(), skb, length)?;
+        self.fragments
+            .push(Fragment::at_start(slot, length))
+            .ok_or(EINVAL)
+    }
+
+    /// Copies a packet into the slots that are taken for it, page by page.
+    fn fill_slots(&mut self, skb: &Skb, length: PacketLength) -> Result {
         let (mut packet, mut rest) = (Reader::new(skb), length.get());
 
-        self.fragments.clear();
         for slot in self.pool.taken() {
             let part = u16::try_from(rest)
                 .ok()

@@ -5,7 +5,10 @@
 use super::GrantedPages;
 use crate::{
     bindings,
-    net::Reader, //
+    net::{
+        Reader,
+        Skb, //
+    },
 };
 use kernel::{
     error::to_result,
@@ -16,6 +19,7 @@ use netchannel2_core::{
     grant::GrantRef,
     pool::CHUNK_PAGES,
     units::{
+        Bytes,
         DomId,
         FragmentLength, //
     },
@@ -91,6 +95,20 @@ impl GrantedChunk {
 
         // SAFETY: By the invariant of `GrantedPages` the page is ours, and it is as long.
         unsafe { packet.copy_to(bindings::nc2_page_address(page).cast(), length) }
+    }
+
+    /// Copies the first bytes of a packet to the start of a page.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL` if there is no such page; `EFAULT` if the packet has not so many.
+    #[inline]
+    pub fn fill_whole(&mut self, page: usize, packet: &Skb, length: FragmentLength) -> Result {
+        let (page, _) = self.0.get(page).ok_or(EINVAL)?;
+        let length = usize::from(length.get()).min(PAGE_SIZE);
+
+        // SAFETY: By the invariant of `GrantedPages` the page is ours, and it is as long.
+        unsafe { packet.copy_to(Bytes::ZERO, bindings::nc2_page_address(page).cast(), length) }
     }
 
     /// Ends the peer's access, and returns the pages that it uses all the same.

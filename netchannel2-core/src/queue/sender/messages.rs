@@ -144,7 +144,22 @@ impl<R: SharedRing> Sender<R> {
         self.finishes.count() > 0 || self.queued_answers > 0 || self.moderation.first().is_some()
     }
 
-    pub(super) fn flush_answers(&mut self) -> Result<(), Violation> {
+    /// Puts into the ring what the peer waits for, as far as there is space.
+    // Not inlined: few publications have any of it.
+    #[inline(never)]
+    pub(super) fn flush_what_is_owed(&mut self) -> Result<(), Violation> {
+        // What does not fit waits for the space that the peer is about to publish.
+        let _ = self.flush_finishes()?;
+        if self.queued_answers > 0 {
+            self.flush_answers()?;
+        }
+        if self.moderation.first().is_some() {
+            self.flush_moderation()?;
+        }
+        Ok(())
+    }
+
+    fn flush_answers(&mut self) -> Result<(), Violation> {
         for chunk in ChunkIndex::all() {
             let answer = self.answers.get(chunk.as_usize()).copied().flatten();
             let Some(answer) = answer else {
@@ -170,8 +185,7 @@ impl<R: SharedRing> Sender<R> {
         Ok(())
     }
 
-    #[cold]
-    pub(super) fn flush_moderation(&mut self) -> Result<(), Violation> {
+    fn flush_moderation(&mut self) -> Result<(), Violation> {
         while let Some(message) = self.moderation.first() {
             let size = SetModeration::MESSAGE_SIZE;
             match self.send_in_turn(&Message::SetModeration(message), size) {

@@ -137,13 +137,16 @@ impl<'a> PacketView<'a> {
 
     #[inline]
     pub(super) fn check_way(&self) -> Result<(), Violation> {
-        // All rules for the shortest way, which has the most packets.
-        let is_inline = self.way == Way::Inline
-            && self.id.is_none()
-            && self.fragments.is_empty()
-            && self.staged.is_empty()
-            && u32::from(self.inline_length.get()) == self.length.get();
-        if is_inline {
+        // All rules for what most packets are: in the message, or in one slot.
+        let is_plain = match (self.way, self.staged) {
+            (Way::Inline, []) => u32::from(self.inline_length.get()) == self.length.get(),
+            (Way::Staged, [only]) => {
+                self.inline_length == InlineLength::ZERO
+                    && u32::from(only.length().get()) == self.length.get()
+            }
+            _ => false,
+        };
+        if is_plain && self.id.is_none() && self.fragments.is_empty() {
             return Ok(());
         }
         self.check_any_way()
