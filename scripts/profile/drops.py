@@ -17,10 +17,10 @@ true
 def counters(machine):
     """All counts of all domains, by (host, words)."""
     found = {}
-    for host in dict.fromkeys((machine.cards_host, machine.subject, machine.peer)):
-        if host is None:
-            continue
-        for line in host.output(COUNTERS).splitlines():
+    hosts = [host for host in dict.fromkeys((machine.cards_host, machine.subject, machine.peer)) if host]
+    # All at once: each has its own processor, or waits for its line.
+    for host, running in [(host, host.start(COUNTERS)) for host in hosts]:
+        for line in running.wait().out.splitlines():
             words, _, number = line.rpartition(": ")
             # Queues of one device are one.
             found[host.name, words] = found.get((host.name, words), 0) + int(number)

@@ -11,7 +11,7 @@ from workloads import KINDS, TCP_KINDS, Lost
 
 # Seconds for packets and interrupts to come to rest.
 SETTLE = 0.3
-BACKGROUND = 2.0
+BACKGROUND = 1.5
 # Repetitions that are no farther apart need no more: two, or of three and more the median and its neighbours.
 AGREEMENT = 0.015
 # Of seconds that were measured for a case: more repetitions than three are for short ones.
@@ -97,10 +97,9 @@ def background(machine):
     return min(samples, key=lambda sample: sample.instructions() / sample.seconds)
 
 
-def run_once(machine, load, idle, watch):
-    """One repetition of a workload."""
+def run_once(machine, load, idle, interrupts, watch):
+    """One repetition of a workload; `interrupts` is how many the cards have had."""
     with watch("programs started"):
-        interrupts = machine.interrupts()
         work = KINDS[load.kind](machine, load)
         next(work)
         time.sleep(SETTLE)
@@ -122,12 +121,13 @@ def run_once(machine, load, idle, watch):
     return Run(net / outcome.units, rest / outcome.units, outcome.units, outcome.payload, gross.seconds, interrupts)
 
 
-def warm_up(machine, load):
-    """A small part of the load, not counted: first packets make caches, neighbours and code that later ones find."""
-    work = KINDS[load.kind](machine, dataclasses.replace(load, count=load.count // 8))
-    for _ in range(2):
-        next(work)
-    end(work)
+def warm_up(machine, load, part):
+    """A part of the load, not counted: first packets make caches, neighbours and code that later ones find."""
+    with machine.counter.modelled_caches() if load.cache else contextlib.nullcontext():
+        work = KINDS[load.kind](machine, dataclasses.replace(load, count=int(load.count * part)))
+        for _ in range(2):
+            next(work)
+        end(work)
 
 
 def end(work):
@@ -152,9 +152,11 @@ def measure(machine, case, repetitions, idle, watch, progress):
             result.drivers = machine.drivers()
             dropped = drops.counters(machine)
         with watch("warmed up"):
-            warm_up(machine, case.workload)
+            warm_up(machine, case.workload, case.configuration.warm_up)
+            interrupts = machine.interrupts()
         for number in range(repetitions):
-            run = run_once(machine, case.workload, idle, watch)
+            run = run_once(machine, case.workload, idle, interrupts, watch)
+            interrupts += run.interrupts
             result.runs.append(run)
             progress(f"{case.name}: repetition {number + 1}, {run.net.instructions():.0f} instructions a "
                      f"{case.workload.unit}, " + describe_batches(run))

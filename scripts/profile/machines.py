@@ -27,6 +27,9 @@ KERNEL_SYMBOLS = "/run/kallsyms.gz"
 LANDMARK = "_copy_to_iter"
 # What Xen hides from a PV guest of the lab's processor: AVX goes with XSAVE, and page tables have four levels.
 NATIVE_CPU = f"{CPU},avx=off,avx2=off,la57=off"
+# Microseconds that a guest runs before Xen lets another one have its CPU, 1000 by default. The emulated machine does in
+# them what a real one does in those: without, how many packets meet a change of guests is a matter of chance.
+RATELIMIT = 40000
 # The emulated processor's clock looks unsteady to Linux, which would change to a dearer one in the middle of a run.
 STEADY_CLOCK = "tsc=nowatchdog"
 
@@ -137,6 +140,8 @@ class Profiled:
         self.counter = Counter(folder, cache)
         self.world = World(folder, "card")
         self.settings = {}
+        # By host: the packet generator that the last load has left there.
+        self.generators = {}
         self.peer = None
 
     def card(self, mac):
@@ -157,9 +162,15 @@ class Profiled:
                 raise LabError(f"the card's rx-usecs is {said}, not {microseconds}")
             self.settings[number] = microseconds
 
-    def put_together(self, configuration):
-        """Sets whether UDP that is only forwarded is put together by the first card's receive offload."""
-        self.cards_host.run(f"ethtool -K {self.cards[0]} rx-udp-gro-forwarding {configuration.udp_gro}")
+    def set_cards(self, configuration, tcp):
+        """Sets whether UDP that is only forwarded is put together by the first card's receive offload, and whether the
+        second card is up, if they are not so already.
+        """
+        if self.settings.get("cards") != (configuration.udp_gro, tcp):
+            self.cards_host.run(f"ip link set {self.cards[0]} up; "
+                                f"ip link set {self.cards[1]} {'up' if tcp else 'down'}; "
+                                f"ethtool -K {self.cards[0]} rx-udp-gro-forwarding {configuration.udp_gro}")
+            self.settings["cards"] = configuration.udp_gro, tcp
 
     def quiet(self):
         """Stops what Linux does by itself and in bouts: it samples which memory is in use."""
@@ -200,10 +211,9 @@ class Native(Profiled):
 
     def use(self, configuration, tcp=False):
         """Makes the machine ready for a configuration; here there is one."""
-        self.cards_host.run(f"ip link set {self.cards[1]} {'up' if tcp else 'down'}")
+        self.set_cards(configuration, tcp)
         if tcp:
             self.subject.run(f"ip route replace {TCP_NET} dev {self.cards[1]}")
-        self.put_together(configuration)
         self.world.resolve(self.address)
 
     def drivers(self):
@@ -226,7 +236,7 @@ class Xen(Profiled):
                      else configuration.script for configuration in configurations}
         self.guest_options = f"{configurations[0].guest_options} {STEADY_CLOCK}"
         self.net = None
-        self.links = {}
+        self.links, self.driver_names = {}, {}
 
     def set_up(self):
         # udev renames the cards when it has seen them.
@@ -246,11 +256,13 @@ class Xen(Profiled):
         """A second guest, on the first one's CPU, for traffic from guest to guest; both have the same modules."""
         for host in (self.cards_host, self.subject):
             pktgen.unload(host)
+        self.generators.clear()
         self.spaces, self.learned = self.first_spaces, set()
         self.peer = self._guest("g2", SECOND_HOST)
         if module_places(self.peer) != module_places(self.subject):
             raise LabError("the guests have their modules at different addresses: CPU 1 cannot be told by symbols")
         self.quiet()
+        self.cards_host.run(f"xl sched-credit2 -s -p Pool-0 -r {RATELIMIT}")
         # The new guest has to learn its routes.
         self.net = None
 
@@ -297,11 +309,10 @@ class Xen(Profiled):
             self.world.join(self.net)
             for guest in filter(None, (self.subject, self.peer)):
                 guest.run(f"ip route replace {TCP_NET} dev {self.link(guest)}")
-        self.cards_host.run(f"ip link set {self.cards[0]} up; ip link set {self.cards[1]} {'up' if tcp else 'down'}")
+        self.set_cards(configuration, tcp)
         for host, commands in ((self.cards_host, configuration.dom0), (self.subject, configuration.guest)):
             for command in commands:
                 host.run(command.format(vif=self.subject.vif(self.index()), link=self.link(self.subject)))
-        self.put_together(configuration)
         self.world.resolve(self.address)
 
     def link(self, guest):
@@ -322,7 +333,9 @@ class Xen(Profiled):
 
     def drivers(self):
         """What the two ends of the vif in use say that they are."""
-        return tuple(host.driver_of(link) for host, link in self.ends)
+        if self.net not in self.driver_names:
+            self.driver_names[self.net] = tuple(host.driver_of(link) for host, link in self.ends)
+        return self.driver_names[self.net]
 
 
 def boot(configurations, folder, cache=False):

@@ -21,16 +21,20 @@ class Generator:
     """
 
     def __init__(self, host, link, target, load):
-        self.host = host
-        self.each = max(1, load.count // load.burst)
-        self.count = self.each * load.burst
-        settings = [f"count {self.each}", f"delay {load.burst * 1_000_000_000 // load.rate}", f"pkt_size {load.size}",
-                    "clone_skb 0", f"dst_mac {target}", f"dst {NOWHERE}", f"mpls {LABEL}", "flag NO_TIMESTAMP"]
+        self.host, self.made_for = host, made_for(link, target, load)
+        settings = [f"delay {load.burst * 1_000_000_000 // load.rate}", f"pkt_size {load.size}", "clone_skb 0",
+                    f"dst_mac {target}", f"dst {NOWHERE}", f"mpls {LABEL}", "flag NO_TIMESTAMP"]
         words = " ".join(f"'{setting}'" for setting in settings)
         host.run("modprobe pktgen")
         host.run(f"set -e; echo rem_device_all >{THREAD}; i=0; while [ $i -lt {load.burst} ]; do d={link}@$i; "
                  f"echo add_device $d >{THREAD}; for s in {words}; do echo $s >/proc/net/pktgen/$d; done; "
                  "i=$((i + 1)); done")
+
+    def set_count(self, load):
+        """How many frames the next start sends."""
+        each = max(1, load.count // load.burst)
+        self.count = each * load.burst
+        self.host.run(f"set -e; for d in /proc/net/pktgen/*@*; do echo count {each} >$d; done")
 
     def check(self):
         """Whether it has sent everything, without errors."""
@@ -42,6 +46,21 @@ class Generator:
     def remove(self):
         """Takes its senders away; the module stays for the next ones."""
         self.host.run(f"echo rem_device_all >{THREAD}", check=False)
+
+
+def made_for(link, target, load):
+    """What senders are made for, which serve any count of frames."""
+    return link, target, load.size, load.burst, load.rate
+
+
+def ready(kept, host, link, target, load):
+    """The generator for a load: the one in `kept`, by host, if it was made for the same, as making it takes long."""
+    generator = kept.pop(host.name, None)
+    if generator is None or generator.made_for != made_for(link, target, load):
+        generator = Generator(host, link, target, load)
+    generator.set_count(load)
+    kept[host.name] = generator
+    return generator
 
 
 def unload(host):

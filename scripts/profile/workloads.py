@@ -9,10 +9,11 @@ import subprocess
 import threading
 
 import classes
+import pktgen
 from config import CACHE
 from machine import LabError
 from machines import TCP_PEER
-from pktgen import CONTROL, PAUSE, Generator
+from pktgen import CONTROL, PAUSE
 from source import DONE, END, ENDED, GO, HELLO, READY, RUNNING
 
 # The server between guests has its own port, for UDP too.
@@ -41,12 +42,14 @@ class Program:
     def __init__(self, machine, host, address, arguments, gate):
         self.world, self.address, self.gate = machine.world, address, gate
         self.running = host.start(f"nc2-traffic {arguments} --json --timeout {2 * PATIENCE}", 3 * PATIENCE)
-        self.tell(HELLO, READY)
+        # Again and again until it listens.
+        self.tell(HELLO, READY, 0.05)
 
-    def tell(self, word, state):
+    def tell(self, word, state, again=0.3):
         """Tells it `word` until it answers `state`; what it said instead, if it ends meanwhile."""
         try:
-            self.world.ask(self.address, self.gate, word, state, lambda: not self.running.pending.done.is_set())
+            self.world.ask(self.address, self.gate, word, state, lambda: not self.running.pending.done.is_set(),
+                           again=again)
         except LabError as error:
             if not self.running.pending.done.is_set():
                 raise
@@ -200,7 +203,7 @@ def rate_out(machine, load):
 def generated(machine, load, sender, receiver, target, gate):
     """Frames of pktgen from one end of a vif to the other; `gate` is the address where the sender hears the driver."""
     host, link = sender
-    generator = Generator(host, link, target, load)
+    generator = pktgen.ready(machine.generators, host, link, target, load)
     try:
         machine.learn(host, classes.GENERATOR)
         before = [statistics(*end) for end in (sender, receiver)]
@@ -219,8 +222,11 @@ def generated(machine, load, sender, receiver, target, gate):
             raise Lost(f"{sent['tx_packets']} of {generator.count} frames and some words were sent, "
                        f"{sent['tx_dropped']} dropped, {received['rx_packets']} arrived")
         return Outcome(generator.count, generator.count * load.size, sent)
-    finally:
+    except BaseException:
+        # It may be at work still.
+        del machine.generators[host.name]
         generator.remove()
+        raise
 
 
 def statistics(host, link):

@@ -13,9 +13,10 @@ class Host:
     def __init__(self, name, queues=""):
         self.name, self.queues = name, queues
 
-    def output(self, command):
+    def start(self, command):
         shell = f"tc() {{ printf '%s' '{self.queues}'; }}\n{command}"
-        return subprocess.run(["sh", "-c", shell], stdout=subprocess.PIPE, text=True, check=True).stdout
+        out = subprocess.run(["sh", "-c", shell], stdout=subprocess.PIPE, text=True, check=True).stdout
+        return types.SimpleNamespace(wait=lambda: types.SimpleNamespace(out=out))
 
 
 def queue(dropped):
