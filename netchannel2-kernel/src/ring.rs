@@ -253,7 +253,8 @@ pub struct Ring {
     direction: Direction,
 }
 
-// SAFETY: As `QueueMemory`, of which `start` is a part.
+// SAFETY: As `QueueMemory`, of which `start` is a part; the other fields may be sent and shared by
+// themselves.
 unsafe impl Send for Ring {}
 // SAFETY: As above.
 unsafe impl Sync for Ring {}

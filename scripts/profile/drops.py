@@ -18,7 +18,7 @@ def counters(machine):
     """All counts of all domains, by (host, words)."""
     found = {}
     hosts = [host for host in dict.fromkeys((machine.cards_host, machine.subject, machine.peer)) if host]
-    # All at once: each has its own processor, or waits for its line.
+    # All at once, as each waits for its line most of the time.
     for host, running in [(host, host.start(COUNTERS)) for host in hosts]:
         for line in running.wait().out.splitlines():
             words, _, number = line.rpartition(": ")

@@ -122,7 +122,8 @@ def run_once(machine, load, idle, interrupts, watch):
 
 
 def warm_up(machine, load, part):
-    """A part of the load, not counted: first packets make caches, neighbours and code that later ones find."""
+    """A part of the load, not counted: first packets make neighbours, buffers and code that later ones find."""
+    # The modelled caches are empty at the start of each repetition: here they make the machine as slow as it is then.
     with machine.counter.modelled_caches() if load.cache else contextlib.nullcontext():
         work = KINDS[load.kind](machine, dataclasses.replace(load, count=int(load.count * part)))
         for _ in range(2):

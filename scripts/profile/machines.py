@@ -27,8 +27,8 @@ KERNEL_SYMBOLS = "/run/kallsyms.gz"
 LANDMARK = "_copy_to_iter"
 # What Xen hides from a PV guest of the lab's processor: AVX goes with XSAVE, and page tables have four levels.
 NATIVE_CPU = f"{CPU},avx=off,avx2=off,la57=off"
-# Microseconds that a guest runs before Xen lets another one have its CPU, 1000 by default. The emulated machine does in
-# them what a real one does in those: without, how many packets meet a change of guests is a matter of chance.
+# Microseconds that a guest runs before Xen lets another one have its CPU, 1000 by default. The emulated machine is
+# slower than a real one by some such factor: with less, it is chance how many packets meet a change of guests.
 RATELIMIT = 40000
 # The emulated processor's clock looks unsteady to Linux, which would change to a dearer one in the middle of a run.
 STEADY_CLOCK = "tsc=nowatchdog"
@@ -140,7 +140,8 @@ class Profiled:
         self.counter = Counter(folder, cache)
         self.world = World(folder, "card")
         self.settings = {}
-        # By host: the packet generator that the last load has left there.
+        # By host: the packet generator that the last load has left there. It holds its device, which cannot go before
+        # it is removed.
         self.generators = {}
         self.peer = None
 
@@ -167,7 +168,9 @@ class Profiled:
         second card is up, if they are not so already.
         """
         if self.settings.get("cards") != (configuration.udp_gro, tcp):
-            self.cards_host.run(f"ip link set {self.cards[0]} up; "
+            # What fails half-way leaves nothing to go by.
+            self.settings.pop("cards", None)
+            self.cards_host.run(f"set -e; ip link set {self.cards[0]} up; "
                                 f"ip link set {self.cards[1]} {'up' if tcp else 'down'}; "
                                 f"ethtool -K {self.cards[0]} rx-udp-gro-forwarding {configuration.udp_gro}")
             self.settings["cards"] = configuration.udp_gro, tcp
@@ -257,6 +260,8 @@ class Xen(Profiled):
         for host in (self.cards_host, self.subject):
             pktgen.unload(host)
         self.generators.clear()
+        # The hotplug script of the new guest sets up the card too.
+        self.settings.pop("cards", None)
         self.spaces, self.learned = self.first_spaces, set()
         self.peer = self._guest("g2", SECOND_HOST)
         if module_places(self.peer) != module_places(self.subject):

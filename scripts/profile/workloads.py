@@ -223,9 +223,10 @@ def generated(machine, load, sender, receiver, target, gate):
                        f"{sent['tx_dropped']} dropped, {received['rx_packets']} arrived")
         return Outcome(generator.count, generator.count * load.size, sent)
     except BaseException:
-        # It may be at work still.
-        del machine.generators[host.name]
-        generator.remove()
+        # It may be at work still, if no other has taken its place.
+        if machine.generators.get(host.name) is generator:
+            del machine.generators[host.name]
+            generator.remove()
         raise
 
 

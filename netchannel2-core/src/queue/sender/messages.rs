@@ -137,15 +137,16 @@ impl<R: SharedRing> Sender<R> {
         }
     }
 
-    /// Says whether anything that the peer waits for has not found space, for [`Self::arm_space`]: the
-    /// peer may make space without raising an event that nobody has asked for.
+    /// Says whether anything that the peer waits for is not in the ring. After a [`Self::publish`] it
+    /// has found no space there and needs [`Self::arm_space`]: the peer may make space without
+    /// raising an event that nobody has asked for.
     #[inline]
     pub fn owes(&self) -> bool {
         self.finishes.count() > 0 || self.queued_answers > 0 || self.moderation.first().is_some()
     }
 
     /// Puts into the ring what the peer waits for, as far as there is space.
-    // Not inlined: few publications have any of it.
+    // Not inlined: where packets need no FINISH, few publications have any of it.
     #[inline(never)]
     pub(super) fn flush_what_is_owed(&mut self) -> Result<(), Violation> {
         // What does not fit waits for the space that the peer is about to publish.

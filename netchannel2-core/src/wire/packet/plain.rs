@@ -81,7 +81,22 @@ mod tests {
     use zerocopy::IntoBytes as _;
 
     use super::*;
-    use crate::wire::Checksum;
+    use crate::{
+        grant::{
+            Fragment,
+            GrantRef,
+            PageName as _, //
+        },
+        units::FragmentLength,
+        wire::{
+            fragments::Fragments,
+            Checksum,
+            Gso,
+            GsoKind,
+            Hash,
+            HashKind, //
+        },
+    };
 
     /// The head of a packet in its message, or in one slot, that says nothing of itself.
     fn head(way: Way, length: u16) -> Vec<u8> {
@@ -105,13 +120,42 @@ mod tests {
         head
     }
 
-    /// What each of the two makes of a head.
+    /// A packet of which nothing may be left when another is parsed in its place.
+    fn earlier() -> Packet {
+        let slots =
+            [PoolSlot::FILLER; 2].map(|slot| Fragment::at_start(slot, FragmentLength::PAGE));
+        let pages = [Fragment::<GrantRef>::FILLER; 2];
+        Packet {
+            id: PacketId::new(7),
+            length: PacketLength::LARGEST,
+            way: Way::Granted,
+            inline_length: InlineLength::MAX,
+            fragments: Fragments::from_slice(&pages).unwrap_or(Fragments::NONE),
+            staged: Fragments::from_slice(&slots).unwrap_or(Fragments::NONE),
+            meta: PacketMeta {
+                checksum: Checksum::Partial {
+                    start: 34,
+                    offset: 16,
+                },
+                gso: Some(Gso {
+                    kind: GsoKind::TcpV4,
+                    size: 1448,
+                }),
+                hash: Some(Hash {
+                    kind: HashKind::L4,
+                    value: 9,
+                }),
+            },
+        }
+    }
+
+    /// What each of the two makes of a head, in place of an earlier packet.
     fn both(head: &[u8], negotiated: Features) -> (Option<Packet>, Option<Packet>) {
         let (raw, rest) = match RawPacket::ref_from_prefix(head) {
             Ok(parts) => parts,
             Err(_) => return (None, None),
         };
-        let (mut plain, mut any) = (Packet::FILLER, Packet::FILLER);
+        let (mut plain, mut any) = (earlier(), Packet::FILLER);
         (
             plain.parse_plain(raw, rest, negotiated).map(|()| plain),
             any.parse_any(raw, rest, negotiated).ok().map(|()| any),
