@@ -2,10 +2,13 @@
 import platform
 import re
 import subprocess
+import time
 
 import hosts
+import pktgen
 from config import DEBIAN_SCRIPT, OUR_SCRIPT, RELEASE
 from lab import Lab
+from machine import LabError
 
 # The stock drivers' vif and ours, in one guest and one boot: (title, test network, script).
 STACKS = [("stock drivers", 0, DEBIAN_SCRIPT), ("netchannel2", 1, OUR_SCRIPT)]
@@ -13,11 +16,13 @@ HOST = 11
 # UDP has no brakes: past what the receiver can take, more that is sent is less that is delivered, so that the channel
 # that lets a sender go faster would look the slower one. What is compared is the most that arrives with next to no loss.
 UDP_OFFER, UDP_LOSS, UDP_TRIALS = 100, 0.02, 5
+FRAMES, FRAMES_A_SECOND, FRAMES_LIMIT = pktgen.Frames(64), 100000, 120
 ROWS = [
     ("tcp in", "TCP into the guest", "Mbit/s"), ("tcp out", "TCP out of the guest", "Mbit/s"),
     ("udp in", "UDP in, at most 2 % lost", "Mbit/s"), ("udp out", "UDP out, at most 2 % lost", "Mbit/s"),
     ("udp in sent", "UDP in, of 100 offered: sent", "Mbit/s"), ("udp in got", "…delivered", "Mbit/s"),
     ("udp out sent", "UDP out, of 100 offered: sent", "Mbit/s"), ("udp out got", "…delivered", "Mbit/s"),
+    ("frames in", "frames of 64 bytes in", "1/s"), ("frames out", "frames of 64 bytes out", "1/s"),
     ("rtt", "one byte there and back, median", "µs"), ("rr", "transactions of one byte", "1/s"),
 ]
 
@@ -44,6 +49,8 @@ def measure(lab, guest, net, seconds):
         "tcp out": traffic.iperf(*out, seconds),
         **udp("udp in", traffic, into, seconds),
         **udp("udp out", traffic, out, seconds),
+        "frames in": frames(*ends(lab, guest, net), guest.output(f"cat /sys/class/net/{guest.link(net)}/address"), seconds),
+        "frames out": frames(*reversed(ends(lab, guest, net)), pktgen.PAUSE, seconds),
         "rtt": transactions["p50_us"],
         "rr": transactions["transactions_s"],
     }
@@ -66,6 +73,33 @@ def udp(name, traffic, direction, seconds):
     return {name: best, f"{name} sent": first[0], f"{name} got": first[1]}
 
 
+def ends(lab, guest, net):
+    """The two ends of a vif, as (host, device)."""
+    return (lab.dom0, guest.vif(net)), (guest, guest.link(net))
+
+
+def frames(sender, receiver, target, seconds):
+    """How many frames a second pktgen sends from one end of a vif, without pauses, that the other end drops early.
+
+    For about so many seconds. Each has to arrive.
+    """
+    generator = pktgen.Generator(*sender, target, FRAMES)
+    try:
+        generator.set_count(FRAMES_A_SECOND * seconds)
+        before = arrived(*receiver)
+        took = generator.run(FRAMES_LIMIT)
+        time.sleep(0.5)
+        if (lost := generator.count - (arrived(*receiver) - before)) > 0:
+            raise LabError(f"{lost} of {generator.count} frames did not arrive")
+    finally:
+        generator.remove()
+    return generator.count / took
+
+
+def arrived(host, link):
+    return int(host.output(f"cat /sys/class/net/{link}/statistics/rx_packets"))
+
+
 def table(columns):
     """Rows of ROWS, one column for each of {title: {row: number}}; more than one column ends in their quotient."""
     lines = [f"{'':38}" + "".join(f"{title:>18}" for title in columns) + ("     ratio" if len(columns) == 2 else "")]
@@ -81,7 +115,7 @@ def table(columns):
 def counters(lab, guest, net):
     """`ethtool -S` of both ends of a vif, without the zeroes."""
     parts = []
-    for host, link in ((lab.dom0, guest.vif(net)), (guest, guest.link(net))):
+    for host, link in ends(lab, guest, net):
         lines = [line for line in host.run(f"ethtool -S {link}", check=False).out.splitlines() if not line.endswith(": 0")]
         parts.append(f"{host.name}, {link} (driver {host.driver_of(link)}):\n" + "\n".join(lines[1:] or ["     no counters"]))
     return "\n".join(parts)

@@ -203,7 +203,8 @@ def rate_out(machine, load):
 def generated(machine, load, sender, receiver, target, gate):
     """Frames of pktgen from one end of a vif to the other; `gate` is the address where the sender hears the driver."""
     host, link = sender
-    generator = pktgen.ready(machine.generators, host, link, target, load)
+    frames = pktgen.Frames(load.size, load.burst, load.rate)
+    generator = pktgen.ready(machine.generators, host, link, target, frames, load.count)
     try:
         machine.learn(host, classes.GENERATOR)
         before = [statistics(*end) for end in (sender, receiver)]
@@ -239,6 +240,7 @@ def statistics(host, link):
 
 KINDS = {function.__name__: function for function in (
     udp_in, udp_out, udp_guests, tcp_in, tcp_out, tcp_guests, transactions, rate_in, rate_out)}
+GENERATED = {"rate_in", "rate_out"}
 # These need the card on QEMU's user-mode network.
 TCP_KINDS = {"tcp_in", "tcp_out", "transactions"}
 

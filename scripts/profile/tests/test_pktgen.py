@@ -2,7 +2,6 @@
 import dataclasses
 import unittest
 
-import cases
 import pktgen
 
 
@@ -23,10 +22,10 @@ class Host:
 class Ready(unittest.TestCase):
     def setUp(self):
         self.host, self.kept = Host(), {}
-        self.load = cases.Workload("rate", "", "rate_in", size=64, count=8000)
+        self.frames = pktgen.Frames(64, 64, 4000)
 
-    def ready(self, link="eth0", target="00:16:3e:00:00:01", **changed):
-        return pktgen.ready(self.kept, self.host, link, target, dataclasses.replace(self.load, **changed))
+    def ready(self, link="eth0", target="00:16:3e:00:00:01", count=8000, **changed):
+        return pktgen.ready(self.kept, self.host, link, target, dataclasses.replace(self.frames, **changed), count)
 
     def test_another_count_is_for_the_same_senders(self):
         first = self.ready()
@@ -41,6 +40,10 @@ class Ready(unittest.TestCase):
                                           {"target": "00:16:3e:00:00:02"}), 1):
             self.ready(**changed)
             self.assertEqual(self.host.made(), number)
+
+    def test_bursts_have_their_time_and_no_rate_is_no_pause(self):
+        self.assertEqual(self.frames.delay, 16_000_000)
+        self.assertEqual(pktgen.Frames(64).delay, 0)
 
     def test_none_is_kept_that_was_not_made(self):
         def fail(command, **_):

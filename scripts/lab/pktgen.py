@@ -2,6 +2,8 @@
 
 The frames are such that whoever gets them drops them early: they carry an MPLS label, which no protocol takes.
 """
+import dataclasses
+
 from machine import LabError
 
 CONTROL = "/proc/net/pktgen/pgctrl"
@@ -13,27 +15,42 @@ PAUSE = "01:80:c2:00:00:01"
 NOWHERE = "192.0.2.1"
 
 
+@dataclasses.dataclass(frozen=True)
+class Frames:
+    """Frames of `size` bytes in bursts of `burst`, `rate` frames a second; without pauses where there is no rate."""
+
+    size: int
+    burst: int = 1
+    rate: int = 0
+
+    @property
+    def delay(self):
+        """Nanoseconds from one burst to the next."""
+        return self.burst * 1_000_000_000 // self.rate if self.rate else 0
+
+
 class Generator:
-    """pktgen on one device of `host`, set to send bursts.
+    """pktgen on one device of `host`, set to send frames to one address.
 
     pktgen waits between frames of one of its senders, and has none that sends bursts: as many senders as a burst has
     frames, each as slow as bursts come, wake up together.
     """
 
-    def __init__(self, host, link, target, load):
-        self.host, self.made_for = host, made_for(link, target, load)
-        settings = [f"delay {load.burst * 1_000_000_000 // load.rate}", f"pkt_size {load.size}", "clone_skb 0",
+    def __init__(self, host, link, target, frames):
+        self.host, self.made_for = host, (link, target, frames)
+        settings = [f"delay {frames.delay}", f"pkt_size {frames.size}", "clone_skb 0",
                     f"dst_mac {target}", f"dst {NOWHERE}", f"mpls {LABEL}", "flag NO_TIMESTAMP"]
         words = " ".join(f"'{setting}'" for setting in settings)
         host.run("modprobe pktgen")
-        host.run(f"set -e; echo rem_device_all >{THREAD}; i=0; while [ $i -lt {load.burst} ]; do d={link}@$i; "
+        host.run(f"set -e; echo rem_device_all >{THREAD}; i=0; while [ $i -lt {frames.burst} ]; do d={link}@$i; "
                  f"echo add_device $d >{THREAD}; for s in {words}; do echo $s >/proc/net/pktgen/$d; done; "
                  "i=$((i + 1)); done")
 
-    def set_count(self, load):
-        """How many frames the next start sends."""
-        each = max(1, load.count // load.burst)
-        self.count = each * load.burst
+    def set_count(self, count):
+        """How many frames the next start sends: as many whole bursts as `count` frames have, and one at least."""
+        burst = self.made_for[-1].burst
+        each = max(1, count // burst)
+        self.count = each * burst
         self.host.run(f"set -e; for d in /proc/net/pktgen/*@*; do echo count {each} >$d; done")
 
     def check(self):
@@ -43,22 +60,24 @@ class Generator:
         if said != f"{self.count} 0":
             raise LabError(f"pktgen in {self.host.name}: packets sent and errors are {said}, not {self.count} 0")
 
+    def run(self, seconds):
+        """Starts it and waits until it has sent everything, for at most so long; how many seconds that took."""
+        self.host.run(f"echo start >{CONTROL}", seconds)
+        self.check()
+        return max(int(each) for each in self.host.output(
+            "sed -n 's/^Result: OK: \\([0-9]*\\).*/\\1/p' /proc/net/pktgen/*@*").split()) / 1e6
+
     def remove(self):
         """Takes its senders away; the module stays for the next ones."""
         self.host.run(f"echo rem_device_all >{THREAD}", check=False)
 
 
-def made_for(link, target, load):
-    """What senders are made for, which serve any count of frames."""
-    return link, target, load.size, load.burst, load.rate
-
-
-def ready(kept, host, link, target, load):
+def ready(kept, host, link, target, frames, count):
     """The generator for a load: the one in `kept`, by host, if it was made for the same, as making it takes long."""
     generator = kept.pop(host.name, None)
-    if generator is None or generator.made_for != made_for(link, target, load):
-        generator = Generator(host, link, target, load)
-    generator.set_count(load)
+    if generator is None or generator.made_for != (link, target, frames):
+        generator = Generator(host, link, target, frames)
+    generator.set_count(count)
     kept[host.name] = generator
     return generator
 
