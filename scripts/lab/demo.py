@@ -19,7 +19,7 @@ def main():
               f"{guest.link(net)} in the guest: {guest.driver_of(guest.link(net))}")
     for title, net, _ in measure.STACKS:
         print(f"\nping over {title}:\n" + lab.dom0.output(f"ping -c 5 -i 0.2 {guest.address(net)}"), flush=True)
-    print(f"\nTCP and UDP each way, {SECONDS} s each …", flush=True)
+    print(f"\nTCP, UDP and frames of 64 bytes each way, some {SECONDS} s each …", flush=True)
     columns = {title: measure.measure(lab, guest, net, SECONDS) for title, net, _ in measure.STACKS}
     print(f"\n{measure.table(columns)}\n\nUnder software emulation: compare the columns with each other, not with hardware.")
     print(f"\nCounters of the channel\n{measure.counters(lab, guest, 1)}")

@@ -38,7 +38,7 @@ def modelled(units):
     """The same for modelled cycles, in which copies by `rep movsb` show."""
     def cycles(result):
         run = result.typical
-        return costs.by_class(run.net, run.interrupts / run.units, units)
+        return costs.by_class(run.net, units)
 
     return cycles
 

@@ -8,11 +8,12 @@ import tomllib
 import classes
 
 PATH = pathlib.Path(__file__).with_name("costs.toml")
-# What of the counts each unit cost is multiplied with; instructions and the card's interrupts have no names.
+# What of the counts each unit cost is multiplied with; instructions have no name.
 EVENTS = {
     "hypercall": ("hypercalls",),
     "event_channel_send": ("event channel sends",),
     "pv_entry": ("entries into the PV kernel",),
+    "interrupt": ("interrupts of the card",),
     "tlb_flush": ("TLB flushes: flush_area_local", "TLB flushes: flush_tlb_func",
                   "TLB flushes: native_flush_tlb_local"),
     "copy": ("copies by Xen", "copies to and from user space", "copies inside a kernel"),
@@ -43,8 +44,8 @@ def load(path=PATH):
     return units
 
 
-def shares(counts, interrupts, units):
-    """Modelled cycles by (class, part) for one unit of work; `counts` and `interrupts` are per unit of work too."""
+def shares(counts, units):
+    """Modelled cycles by (class, part) for one unit of work; `counts` are per unit of work too."""
     found = {}
 
     def add(kind, part, number):
@@ -60,7 +61,6 @@ def shares(counts, interrupts, units):
     for kind, misses in counts.misses.items():
         for part, number in zip(MISSES, misses, strict=True):
             add(kind if kind in classes.ALL else "unattributed", part, number)
-    add("xen0" if on_xen else "kern", "interrupt", interrupts)
     return found
 
 
@@ -77,17 +77,17 @@ def payer(event, domain, on_xen):
     return "kern"
 
 
-def cycles(counts, interrupts, units):
+def cycles(counts, units):
     """Modelled cycles of each part."""
     parts = dict.fromkeys(WORDS, 0.0)
-    for (_, part), number in shares(counts, interrupts, units).items():
+    for (_, part), number in shares(counts, units).items():
         parts[part] += number
     return parts
 
 
-def by_class(counts, interrupts, units):
+def by_class(counts, units):
     """Modelled cycles of each class."""
     kinds = dict.fromkeys(classes.ALL, 0.0)
-    for (kind, _), number in shares(counts, interrupts, units).items():
+    for (kind, _), number in shares(counts, units).items():
         kinds[kind] += number
     return kinds

@@ -1,6 +1,8 @@
 """Counts of one interval by class, module, function and event, and the arithmetic on them."""
 import collections
 import dataclasses
+import functools
+import statistics
 
 import classes
 import probes
@@ -36,6 +38,10 @@ class Counts:
 
     def __truediv__(self, divisor):
         return self._combine(None, lambda own, _: own / divisor)
+
+    def plus(self, other):
+        return dataclasses.replace(self._combine(other, lambda own, more: own + more),
+                                   seconds=self.seconds + other.seconds)
 
     def minus(self, background):
         """Without what the idle machine does in the same time."""
@@ -97,11 +103,19 @@ def count(interval, spaces):
     return counts
 
 
-def middle(values):
-    """The median; of an even number the lower one, so that it is a value that was measured."""
-    return sorted(values)[(len(values) - 1) // 2]
+def mean(several):
+    """Each count's mean."""
+    total = functools.reduce(Counts.plus, several)
+    return dataclasses.replace(total / len(several), seconds=total.seconds / len(several))
+
+
+def inner(values):
+    """Where the values are that are neither the lowest nor the highest; all of one or two."""
+    order = sorted(range(len(values)), key=values.__getitem__)
+    return order[1:-1] if len(order) > 2 else order
 
 
 def spread(values):
-    """From the lowest to the highest, as a share of the median."""
-    return (max(values) - min(values)) / middle(values) if middle(values) else 0.0
+    """From the lowest to the highest, as a share of the mean of `inner`."""
+    middle = statistics.mean(values[index] for index in inner(values))
+    return (max(values) - min(values)) / middle if middle else 0.0

@@ -1,19 +1,22 @@
-"""One case, measured: background, repetitions, the median of them, and what it was divided by."""
+"""One case, measured: background, repetitions, the mean of the inner ones, and what it was divided by."""
 import contextlib
 import dataclasses
+import functools
 import time
 
 import counts
 import drops
 import snapshot
 from machine import LabError
-from workloads import KINDS, TCP_KINDS, Lost
+from workloads import GENERATED, KINDS, TCP_KINDS, Lost
 
 # Seconds for packets and interrupts to come to rest.
-SETTLE = 0.3
+SETTLE = 0.2
 BACKGROUND = 1.5
 # Repetitions that are no farther apart need no more: two, or of three and more the median and its neighbours.
+# Loads of which some repetitions agree by chance have a number of them at least (`Workload.repeat`).
 AGREEMENT = 0.015
+INTERRUPTS = "interrupts of the card"
 # Of seconds that were measured for a case: more repetitions than three are for short ones.
 PATIENCE = 9
 
@@ -27,7 +30,6 @@ class Run:
     units: float
     payload: int
     seconds: float
-    interrupts: int
 
 
 @dataclasses.dataclass
@@ -43,11 +45,12 @@ class Result:
     def ok(self):
         return not self.problem
 
-    @property
+    @functools.cached_property
     def typical(self):
-        """The repetition with the median of all instructions."""
-        total = counts.middle([run.net.instructions() for run in self.runs])
-        return next(run for run in self.runs if run.net.instructions() == total)
+        """The mean of the repetitions, without that with the fewest and that with the most instructions."""
+        runs = [self.runs[index] for index in counts.inner([run.net.instructions() for run in self.runs])]
+        return dataclasses.replace(runs[0], net=counts.mean([run.net for run in runs]),
+                                   background=counts.mean([run.background for run in runs]))
 
     @property
     def spread(self):
@@ -71,7 +74,8 @@ class Result:
 
 
 def per_interrupt(run):
-    return run.units / run.interrupts if run.interrupts else None
+    interrupts = run.net.event(INTERRUPTS)
+    return 1 / interrupts if interrupts > 0 else None
 
 
 def describe_batches(run):
@@ -92,13 +96,14 @@ def interval(machine, during):
 
 def background(machine):
     """What the machine does without traffic: the quietest of some times, since booting goes on for a while."""
+    machine.without_generators()
     time.sleep(SETTLE)
     samples = [interval(machine, lambda: time.sleep(BACKGROUND)) for _ in range(2)]
     return min(samples, key=lambda sample: sample.instructions() / sample.seconds)
 
 
-def run_once(machine, load, idle, interrupts, watch):
-    """One repetition of a workload; `interrupts` is how many the cards have had."""
+def run_once(machine, load, idle, watch):
+    """One repetition of a workload."""
     with watch("programs started"):
         work = KINDS[load.kind](machine, load)
         next(work)
@@ -115,10 +120,9 @@ def run_once(machine, load, idle, interrupts, watch):
         gross = interval(machine, during)
     with watch("programs ended"):
         outcome = end(work)
-        interrupts = machine.interrupts() - interrupts
     net = gross.minus(idle)
     rest = idle / (idle.seconds / gross.seconds)
-    return Run(net / outcome.units, rest / outcome.units, outcome.units, outcome.payload, gross.seconds, interrupts)
+    return Run(net / outcome.units, rest / outcome.units, outcome.units, outcome.payload, gross.seconds)
 
 
 def warm_up(machine, load, part):
@@ -150,18 +154,19 @@ def measure(machine, case, repetitions, idle, watch, progress):
             tcp = case.workload.kind in TCP_KINDS
             machine.use(case.configuration, tcp)
             machine.throttle(int(tcp), case.workload.eitr)
+            if case.workload.kind not in GENERATED:
+                machine.without_generators()
             result.drivers = machine.drivers()
             dropped = drops.counters(machine)
         with watch("warmed up"):
             warm_up(machine, case.workload, case.configuration.warm_up)
-            interrupts = machine.interrupts()
         for number in range(repetitions):
-            run = run_once(machine, case.workload, idle, interrupts, watch)
-            interrupts += run.interrupts
+            run = run_once(machine, case.workload, idle, watch)
             result.runs.append(run)
             progress(f"{case.name}: repetition {number + 1}, {run.net.instructions():.0f} instructions a "
                      f"{case.workload.unit}, " + describe_batches(run))
-            if is_enough([run.net.instructions() for run in result.runs], sum(run.seconds for run in result.runs)):
+            if len(result.runs) >= case.workload.repeat and is_enough(
+                    [run.net.instructions() for run in result.runs], sum(run.seconds for run in result.runs)):
                 break
     except (LabError, snapshot.Broken, OSError) as error:
         if machine.machine.qemu.poll() is not None:
@@ -175,7 +180,7 @@ def measure(machine, case, repetitions, idle, watch, progress):
 
 
 def is_enough(totals, seconds):
-    """Whether the median of these repetitions, which took so long, is settled."""
+    """Whether the middle of these repetitions, which took so long, is settled."""
     if len(totals) < 2:
         return False
     totals = sorted(totals)
@@ -188,5 +193,5 @@ def is_enough(totals, seconds):
 
 def clean(machine):
     """Ends programs that a failed run left behind."""
-    for host in filter(None, (machine.subject, machine.peer)):
+    for host in {machine.subject, machine.peer, machine.cards_host} - {None}:
         host.run("kill $(pidof nc2-traffic) 2>/dev/null; true", check=False)

@@ -11,7 +11,8 @@ import lab
 import pktgen
 import probes
 import symbols
-from classes import GRANULE, Space
+import waiting
+from classes import Space
 from config import CACHE, DEBIAN_SCRIPT, FRONT, IMAGES, INSIDE, OUR_SCRIPT, RELEASE, REPO, STOCK_FRONT
 from counter import Counter
 from machine import CPU, LabError, Machine
@@ -49,13 +50,13 @@ def xen_map():
 
 
 def waiting_loops():
-    """The granules of the hypervisor's code that have a `pause`, which stands in loops that wait for another CPU."""
+    """The granules of the hypervisor's code in which it waits for another CPU."""
     code = subprocess.run(["objdump", "-d", "--no-show-raw-insn", xen_map().with_suffix("")], stdout=subprocess.PIPE,
                           text=True, check=True)
-    addresses = [line.split(":")[0] for line in code.stdout.splitlines() if line.split()[-1:] == ["pause"]]
-    if not addresses:
+    found = waiting.granules(code.stdout.splitlines())
+    if not found:
         raise LabError("the hypervisor's code has no `pause`: what waits in it cannot be told")
-    return frozenset(int(address, 16) // GRANULE * GRANULE for address in addresses)
+    return found
 
 
 def core_symbols(host):
@@ -88,6 +89,14 @@ def module_symbols(host, module=""):
 def module_places(host):
     """Names and addresses of the modules that a domain has loaded."""
     return host.output("awk '{print $1, $6}' /proc/modules | sort")
+
+
+def card_probe(table):
+    """The requests by which the cards' interrupts are counted; `table` is that of the kernel with their driver."""
+    lines = probes.requests(probes.CARD, table)
+    if not lines:
+        raise LabError(f"the cards' driver has none of {', '.join(probes.CARD)}: their interrupts cannot be counted")
+    return lines
 
 
 class NativeQemu(Machine):
@@ -143,6 +152,8 @@ class Profiled:
         # By host: the packet generator that the last load has left there. It holds its device, which cannot go before
         # it is removed.
         self.generators = {}
+        # Where its module may be loaded.
+        self.generating = set()
         self.peer = None
 
     def card(self, mac):
@@ -175,15 +186,13 @@ class Profiled:
                                 f"ethtool -K {self.cards[0]} rx-udp-gro-forwarding {configuration.udp_gro}")
             self.settings["cards"] = configuration.udp_gro, tcp
 
+    def without_generators(self):
+        """Removes packet generators: their threads wake up ten times a second, though they have nothing to do."""
+
     def quiet(self):
         """Stops what Linux does by itself and in bouts: it samples which memory is in use."""
         for host in {self.subject, self.cards_host, self.peer} - {None}:
             host.run("f=/sys/module/damon_stat/parameters/enabled; [ ! -e $f ] || echo N >$f")
-
-    def interrupts(self):
-        """Interrupts of the cards since the boot; one of them is in use at a time."""
-        return int(self.cards_host.output(
-            f"awk '/{'-|'.join(self.cards)}-/ {{n += $2}} END {{print n + 0}}' /proc/interrupts"))
 
     def finish(self):
         """Switches off and leaves a record of what was run."""
@@ -209,7 +218,7 @@ class Native(Profiled):
         self.subject.run(f"ip route replace {TCP_NET} dev {self.cards[1]}")
         table = core_symbols(self.subject) + module_symbols(self.subject)
         self.spaces = {0: Space(1, table)}
-        self.counter.probe(probes.requests(probes.KERNEL, table))
+        self.counter.probe([*probes.requests(probes.KERNEL, table), *card_probe(table)])
         self.quiet()
 
     def use(self, configuration, tcp=False):
@@ -257,12 +266,9 @@ class Xen(Profiled):
 
     def add_peer(self):
         """A second guest, on the first one's CPU, for traffic from guest to guest; both have the same modules."""
-        for host in (self.cards_host, self.subject):
-            pktgen.unload(host)
-        self.generators.clear()
+        self.without_generators()
         # The hotplug script of the new guest sets up the card too.
         self.settings.pop("cards", None)
-        self.spaces, self.learned = self.first_spaces, set()
         self.peer = self._guest("g2", SECOND_HOST)
         if module_places(self.peer) != module_places(self.subject):
             raise LabError("the guests have their modules at different addresses: CPU 1 cannot be told by symbols")
@@ -288,8 +294,15 @@ class Xen(Profiled):
         # Modules that were loaded later, by the CPU that runs them.
         self.learned = set()
         # A function of the kernel counts once for both domains: the plugin tells the CPUs apart.
-        lines = [*probes.requests(probes.XEN, xen), *probes.requests(probes.KERNEL, core)]
+        lines = [*probes.requests(probes.XEN, xen), *probes.requests(probes.KERNEL, core), *card_probe(dom0)]
         self.counter.probe(lines)
+
+    def without_generators(self):
+        for host in self.generating:
+            pktgen.unload(host)
+        self.generating.clear()
+        self.generators.clear()
+        self.spaces, self.learned = self.first_spaces, set()
 
     def learn(self, host, module):
         """Takes in the symbols of a module that was loaded after the boot, once."""

@@ -38,6 +38,9 @@ KERNEL = {
     "native_flush_tlb_local": "-",
     "memcpy": "-,rdx",
 }
+# Of a module, whose addresses are those of one domain: only the CPU of the cards' domain counts.
+CARD = {"igb_msix_ring": "-"}
+CARD_CPU = 0
 # Xen has a function of this name too: in the plugin's output the kernel's is called otherwise.
 RENAMED = {"memcpy": "kernel_memcpy"}
 
@@ -81,6 +84,8 @@ def events(probes, domains):
             add(domain, "entries into the PV kernel", count)
         elif name in ("flush_area_local", "flush_area_mask", "flush_tlb_func", "native_flush_tlb_local"):
             add(domain, f"TLB flushes: {name}", count)
+        elif name in CARD and vcpu == CARD_CPU:
+            add(domain, "interrupts of the card", count)
         elif name == "xen_evtchn_do_upcall":
             add(domain, "upcalls", count)
         elif name in ("_copy_to_iter", "_copy_from_iter"):

@@ -27,6 +27,7 @@ import measure  # noqa: E402
 import snapshot  # noqa: E402
 import stopwatch  # noqa: E402
 import tables  # noqa: E402
+import workloads  # noqa: E402
 from config import CACHE  # noqa: E402
 from machine import LabError, take_turn  # noqa: E402
 
@@ -41,11 +42,12 @@ def main():
         chosen = cases.choose(" ".join(options.patterns).strip() or ("*" if options.list else ""))
     except ValueError as error:
         sys.exit(f"profile: {error}")
+    usual = [case in cases.choose() for case in chosen]
     chosen = [dataclasses.replace(case, workload=changed(case.workload, options)) for case in chosen]
     if options.list:
-        usual = {f"{case.configuration.name}/{changed(case.workload, options).name}" for case in cases.choose()}
         print("\n".join(f"{case.name:28} {case.configuration.title}: {case.workload.title}" +
-                        ("" if case.name in usual else " (by name only)") for case in chosen))
+                        ("" if by_default else " (by name only)")
+                        for case, by_default in zip(chosen, usual, strict=True)))
         return
     try:
         earlier = compare.read(pathlib.Path(options.compare)) if options.compare else None
@@ -77,7 +79,7 @@ def arguments():
                         help="configuration/workload, * allowed, or one of the two")
     parser.add_argument("--list", action="store_true", help="name the cases, without PATTERN all there are, and stop")
     parser.add_argument("--repeat", type=int, default=5, metavar="N",
-                        help="repetitions at most (default 5); two that agree are enough")
+                        help="repetitions at most (default 5), fewer if they agree")
     parser.add_argument("--top", type=int, default=0, metavar="N",
                         help="also modules, and the N functions with most instructions")
     parser.add_argument("--cache", action="store_true", help="with the cache model, which is slow")
@@ -98,6 +100,8 @@ def changed(workload, options):
         name, _, value = setting.partition("=")
         if name not in ("burst", "rate", "eitr", "size", "count") or not value.isdigit():
             sys.exit(f"profile: --set {setting}: not a number for burst, rate, eitr, size or count")
+        if int(value) == 0 and name != "eitr" and not (name == "rate" and workload.kind in workloads.GENERATED):
+            sys.exit(f"profile: --set {setting}: 0 is for eitr, and for the rate of rate-*: without pauses")
         if getattr(workload, name) != int(value):
             workload = dataclasses.replace(workload, name=f"{workload.name}-{name}{value}", **{name: int(value)})
     return workload
@@ -185,8 +189,7 @@ def modelled(result, units):
     if not result.runs:
         return {}
     run = result.typical
-    numbers = run.net, run.interrupts / run.units, units
-    return {"modelled cycles": {"parts": costs.cycles(*numbers), "classes": costs.by_class(*numbers)}}
+    return {"modelled cycles": {"parts": costs.cycles(run.net, units), "classes": costs.by_class(run.net, units)}}
 
 
 def new_folder():

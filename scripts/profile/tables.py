@@ -109,8 +109,8 @@ def event_values(runs, name):
 
 
 def cost_rows(runs, units):
-    parts = [costs.cycles(run.net, run.interrupts / run.units, units) for run in runs]
-    kinds = [costs.by_class(run.net, run.interrupts / run.units, units) for run in runs]
+    parts = [costs.cycles(run.net, units) for run in runs]
+    kinds = [costs.by_class(run.net, units) for run in runs]
     return [row("modelled cycles", [sum(part.values()) for part in parts]),
             *(row(f"  modelled cycles, {kind}", [each[kind] for each in kinds]) for kind in classes.TALK),
             *(row(f"  of these: {words}", [part[name] for part in parts]) for name, words in costs.WORDS.items()
@@ -119,7 +119,7 @@ def cost_rows(runs, units):
 
 def modelled_cycles(run, units, kinds=classes.ALL):
     """The modelled cycles of a run in some classes."""
-    cycles = costs.by_class(run.net, run.interrupts / run.units, units)
+    cycles = costs.by_class(run.net, units)
     return sum(cycles[kind] for kind in kinds)
 
 

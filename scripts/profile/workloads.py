@@ -204,10 +204,12 @@ def generated(machine, load, sender, receiver, target, gate):
     """Frames of pktgen from one end of a vif to the other; `gate` is the address where the sender hears the driver."""
     host, link = sender
     frames = pktgen.Frames(load.size, load.burst, load.rate)
+    machine.generating.add(host)
     generator = pktgen.ready(machine.generators, host, link, target, frames, load.count)
     try:
         machine.learn(host, classes.GENERATOR)
-        before = [statistics(*end) for end in (sender, receiver)]
+        # The receiver first, and after the load last, so that what passes between two readings is not taken for lost.
+        before = [statistics(*end) for end in (receiver, sender)][::-1]
         trigger = Program(machine, host, gate, f"trigger {CONTROL} --word start --gate {GATE}", GATE)
         yield
         trigger.go()
