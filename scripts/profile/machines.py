@@ -33,6 +33,9 @@ NATIVE_CPU = f"{CPU},avx=off,avx2=off,la57=off"
 RATELIMIT = 40000
 # The emulated processor's clock looks unsteady to Linux, which would change to a dearer one in the middle of a run.
 STEADY_CLOCK = "tsc=nowatchdog"
+# Without the interrupt of Xen's serial line: where the emulator is slow one takes milliseconds, and then Xen gives it up
+# and looks at the line a thousand times a second, from there on. Nothing is read from that line here.
+QUIET_CONSOLE = "com1=115200,8n1,0x3f8,-1"
 
 
 def tcp_options(mac):
@@ -240,7 +243,8 @@ class Xen(Profiled):
         options = [*self.counter.qemu_options(), *self.world.qemu_options(DOM0_CARD), *tcp_options(DOM0_TCP_CARD)]
         # Configurations of one boot agree in their options.
         self.lab = lab.Lab(folder, "ours", f"{configurations[0].dom0_options} {STEADY_CLOCK}",
-                           make_machine=functools.partial(Machine, qemu_options=options), quick_hotplug=True)
+                           make_machine=functools.partial(Machine, qemu_options=options), quick_hotplug=True,
+                           xen_options=QUIET_CONSOLE)
         self.machine = self.lab.machine
         self.cards_host = self.lab.dom0
         # In place of Debian's script the lab's own, which starts few programs.
