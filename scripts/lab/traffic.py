@@ -7,6 +7,8 @@ from machine import LabError
 LOAD_LOG = "/run/load.log"
 SERVE_LOG = "/run/serve.log"
 UDP_LENGTH = 1400
+# Small datagrams, and how many of them one call sends.
+DATAGRAMS, SMALL, SEGMENTS = 5211, 64, 64
 # One run of the load, which reports at its end (each starts a program); and what it carries within moments, beyond greetings.
 LOAD_SECONDS, LOAD_BYTES = 2, 50_000
 # Whether a report says that something came back, and what is said where none does.
@@ -86,6 +88,21 @@ class Traffic:
         end = self._iperf(client, server, address, seconds, f"-u -b {offered}M -l {UDP_LENGTH}")["sum"]
         unit = UDP_LENGTH * 8 / end["seconds"] / 1e6
         return end["packets"] * unit, (end["packets"] - end["lost_packets"]) * unit
+
+    def datagrams(self, client, server, address, seconds, offered):
+        """(sent, delivered) datagrams of `SMALL` bytes a second, where `offered` are asked for and the programs use
+        what Linux has for many of them: one call sends `SEGMENTS` (UDP_SEGMENT), and one takes what came together
+        (UDP_GRO).
+        """
+        count = round(offered * seconds)
+        sink = server.start(f"nc2-traffic sink --port {DATAGRAMS} --count {count} --together --idle 0.5 --json", seconds * 10 + 60)
+        server.wait_until(f"grep -q ':{DATAGRAMS:04X} ' /proc/net/udp", 10, 0.1)
+        source = client.run(f"nc2-traffic source {address} --port {DATAGRAMS} --size {SMALL} --count {count} --rate {offered} "
+                            f"--burst {SEGMENTS} --segments {SEGMENTS} --json", seconds * 10 + 60).out
+        sent, received = json.loads(source), json.loads(sink.wait(check=False).out)
+        if not received["received"] or received["damaged"] or received["duplicates"]:
+            raise LabError(f"datagrams {client.name} -> {server.name}: {received}")
+        return sent["sent"] / sent["seconds"], received["received"] / sent["seconds"]
 
     def _iperf(self, client, server, address, seconds, options):
         server.run("pidof iperf3 >/dev/null || iperf3 -s -D >/dev/null 2>&1; sleep 0.3")

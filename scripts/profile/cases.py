@@ -40,7 +40,7 @@ class Configuration:
 GRANTED = "netchannel2_back.staged_max=0 netchannel2_front.staged_max=0"
 VERSION_2 = f"grant_table.version=2 {GRANTED}"
 # Where it matters that the card puts UDP together.
-UDP_IN = ("in-64", "in-1472*")
+UDP_IN = ("in-64*", "in-1472*")
 SETTLED = 1 / 2
 ADAPTIVE = ("[ $(cat /sys/class/net/{link}/netchannel2/adaptive_rx) = 1 ] || ethtool -C {link} adaptive-rx on",)
 # Interrupts of the card, and events of the channel, for 6 and for 64 packets: the loads and the configurations.
@@ -114,8 +114,9 @@ class Workload:
     @property
     def unit(self):
         """What costs are given for one of."""
-        return {"transactions": "transaction", "tcp_in": "1448 bytes", "tcp_out": "1448 bytes",
-                "tcp_guests": "1448 bytes"}.get(self.kind, "packet")
+        if self.kind.startswith("tcp_"):
+            return "1448 bytes"
+        return "transaction" if self.kind == "transactions" else "packet"
 
 
 BIG = 49152
@@ -123,14 +124,15 @@ BIG = 49152
 WORKLOADS = [
     Workload("in-64", "receive UDP, 64 bytes, 64 packets an interrupt", "udp_in", 64, 8000),
     Workload("in-1472", "receive UDP, 1472 bytes, 64 packets an interrupt", "udp_in", 1472, 8000),
-    Workload("in-1472-b8", "receive UDP, 1472 bytes, bursts of 8", "udp_in", 1472, 20000, 8, 8000, 400),
+    Workload("in-1472-b8", "receive UDP, 1472 bytes, bursts of 8", "udp_in", 1472, 20000, 8, 8000, 400,
+             repeat=3),
     Workload("in-1472-b6", "receive UDP, 1472 bytes, 6 packets an interrupt", "udp_in", 1472, 8000, 6, 2500, 800),
     Workload("in-48k", "receive UDP, 48 KB, 64 packets an interrupt", "udp_in", BIG, 240),
     Workload("in-48k-b6", "receive UDP, 48 KB, 6 packets an interrupt", "udp_in", BIG, 150, 6, 2500, 1100),
-    Workload("out-1472", "send UDP, 1472 bytes", "udp_out", 1472, 16000),
+    Workload("out-1472", "send UDP, 1472 bytes", "udp_out", 1472, 16000, repeat=4),
     Workload("tcp-in", "receive TCP", "tcp_in", count=64 << 20, eitr=100),
     Workload("tcp-out", "send TCP", "tcp_out", count=32 << 20, eitr=100, repeat=4),
-    Workload("rr", "one byte there and back", "transactions", count=2500, eitr=400),
+    Workload("rr", "one byte there and back", "transactions", count=2500, eitr=400, repeat=3),
     Workload("guests-1472", "guest to guest UDP, 1472 bytes, one at a time", "udp_guests", 1472, 1200, 1, 300,
              machines=("xen",)),
     Workload("guests-tcp", "guest to guest TCP", "tcp_guests", count=32 << 20, repeat=3, machines=("xen",)),
@@ -142,6 +144,12 @@ WORKLOADS = [
              repeat=3, cache=True),
     *(Workload(f"rate-{way}-{size}", f"the same with {size} bytes", f"rate_{way}", size, 16000, rate=16000, repeat=4,
                by_name_only=True, machines=("xen",)) for size in (256, 512, 1500) for way in ("in", "out")),
+    Workload("in-64-together", "receive UDP, 64 bytes, by a program that uses UDP_GRO", "udp_in_together", 64, 16000,
+             by_name_only=True),
+    Workload("dom0-tcp-in", "TCP from a program in dom0 to the guest", "tcp_from_dom0", count=64 << 20, repeat=4,
+             by_name_only=True, machines=("xen",)),
+    Workload("dom0-tcp-out", "TCP from the guest to a program in dom0", "tcp_to_dom0", count=64 << 20, repeat=4,
+             by_name_only=True, machines=("xen",)),
     Workload("out-48k", "send UDP, 48 KB", "udp_out", BIG, 240, by_name_only=True),
     Workload("out-64", "send UDP, 64 bytes", "udp_out", 64, 8000, by_name_only=True),
 ]

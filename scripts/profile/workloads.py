@@ -10,6 +10,7 @@ import threading
 
 import classes
 import pktgen
+import traffic
 from config import CACHE
 from machine import LabError
 from machines import TCP_PEER
@@ -77,7 +78,17 @@ class Program:
 
 def udp_in(machine, load):
     """From outside through the card to a socket."""
-    sink = Program(machine, machine.subject, machine.address, f"sink --port {PORT} --count {load.count}", PORT)
+    return (yield from flooded(machine, load, ""))
+
+
+def udp_in_together(machine, load):
+    """The same, to a program that takes what came together in one call (UDP_GRO)."""
+    return (yield from flooded(machine, load, "--together"))
+
+
+def flooded(machine, load, options):
+    """Datagrams from outside to a sink with such options."""
+    sink = Program(machine, machine.subject, machine.address, f"sink --port {PORT} --count {load.count} {options}", PORT)
     sink.go()
     yield
     machine.world.flood(machine.address, PORT, load.size, load.count, load.burst, load.rate)
@@ -159,11 +170,24 @@ def stream(machine, load, direction):
 
 def tcp_guests(machine, load):
     """A stream from one guest to the other."""
-    there = machine.peer.address(machine.net)
-    machine.peer.run("pidof nc2-traffic-serve >/dev/null || { ln -sf $(command -v nc2-traffic) /run/nc2-traffic-serve; "
-                     "setsid /run/nc2-traffic-serve serve >/run/serve.log 2>&1 </dev/null & sleep 0.3; }")
-    client = Program(machine, machine.subject, machine.address,
-                     f"tcp {there} --dir send --bytes {load.count} --port {SERVER} --gate {GATE}", GATE)
+    return (yield from served(machine, load, (machine.subject, machine.address), (machine.peer, machine.peer.address(machine.net))))
+
+
+def tcp_from_dom0(machine, load):
+    """A stream from a program in dom0 to the guest."""
+    return (yield from served(machine, load, (machine.cards_host, f"10.0.{machine.net}.1"), (machine.subject, machine.address)))
+
+
+def tcp_to_dom0(machine, load):
+    """A stream from the guest to a program in dom0."""
+    return (yield from served(machine, load, (machine.subject, machine.address), (machine.cards_host, f"10.0.{machine.net}.1")))
+
+
+def served(machine, load, sender, receiver):
+    """A stream between two hosts of the machine, each with its address."""
+    (host, here), (server, there) = sender, receiver
+    traffic.serve(server)
+    client = Program(machine, host, here, f"tcp {there} --dir send --bytes {load.count} --port {SERVER} --gate {GATE}", GATE)
     yield
     client.go()
     if not client.wait_done():
@@ -241,7 +265,8 @@ def statistics(host, link):
 
 
 KINDS = {function.__name__: function for function in (
-    udp_in, udp_out, udp_guests, tcp_in, tcp_out, tcp_guests, transactions, rate_in, rate_out)}
+    udp_in, udp_in_together, udp_out, udp_guests, tcp_in, tcp_out, tcp_guests, tcp_from_dom0, tcp_to_dom0, transactions,
+    rate_in, rate_out)}
 GENERATED = {"rate_in", "rate_out"}
 # These need the card on QEMU's user-mode network.
 TCP_KINDS = {"tcp_in", "tcp_out", "transactions"}

@@ -6,8 +6,11 @@ use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-/// Options every command takes; `json` is the only one without a value.
+/// Options every command takes.
 pub(crate) const COMMON: &[&str] = &["json", "timeout", "port", "seed"];
+
+/// Options that have no value.
+const FLAGS: &[&str] = &["json", "together"];
 
 /// Options as they stand on the command line, before they are checked.
 pub(crate) struct Bag {
@@ -41,7 +44,7 @@ impl Bag {
                     let Some(name) = known.copied() else {
                         return Err(format!("this command has no option --{given}"));
                     };
-                    let value = if name == "json" {
+                    let value = if FLAGS.contains(&name) {
                         String::new()
                     } else {
                         let value = parser.value().map_err(text)?;

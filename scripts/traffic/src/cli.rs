@@ -8,6 +8,7 @@ use crate::icmp::MAX_PAYLOAD;
 use crate::options::{
     Command, Common, Direction, Limit, Load, PingSweep, Rr, Serve, Sink, Source, Tcp, Trigger, Udp,
 };
+use crate::segments;
 use std::ffi::OsString;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -43,8 +44,8 @@ where
         "udp" => &["size", "count", "rate", "window", "max-loss"],
         "rr" => &["seconds", "count", "gate"],
         "load" => &["seconds", "rate", "size", "block", "gap"],
-        "sink" => &["count"],
-        "source" => &["size", "count", "rate", "burst", "gate"],
+        "sink" => &["count", "together", "idle"],
+        "source" => &["size", "count", "rate", "burst", "segments", "gate"],
         "trigger" => &["word", "gate"],
         _ => return Err(format!("there is no command `{name}`")),
     };
@@ -157,16 +158,27 @@ fn sink(bag: &Bag) -> Result<Sink, String> {
     Ok(Sink {
         port: port(bag, 1)?,
         count: small(bag.needed("count", 1..=100_000_000)?),
+        together: bag.has("together"),
+        idle: bag.seconds("idle")?,
     })
 }
 
 fn source(bag: &Bag) -> Result<Source, String> {
+    let size = bag.needed("size", flow::MIN..=dgram::MAX)?;
+    let segments = bag.whole("segments", 1..=segments::MAX)?.unwrap_or(1);
+    if segments.saturating_mul(size) > dgram::MAX {
+        return Err(format!(
+            "--segments {segments} of {size} bytes are more than the {} of one call",
+            dgram::MAX
+        ));
+    }
     Ok(Source {
         addr: target(bag)?,
-        size: datagram_size(bag.needed("size", flow::MIN..=dgram::MAX)?),
+        size: datagram_size(size),
         count: small(bag.needed("count", 1..=100_000_000)?),
         rate: bag.real("rate", 0.01..=10_000_000.0)?,
         burst: small(bag.whole("burst", 1..=65_536)?.unwrap_or(1)),
+        segments: small(segments),
         gate: gate(bag)?,
     })
 }
@@ -268,7 +280,9 @@ mod tests {
             "x rr 10.0.0.1 --seconds 0.5 --timeout 60",
             "x load 10.0.0.1 --seconds 30 --seed 0xbeef",
             "x sink --count 5 --port 9",
+            "x sink --count 5 --together --idle 0.5",
             "x source 10.0.0.1 --size 64 --count 5 --rate 100 --burst 6 --gate 7",
+            "x source 10.0.0.1 --size 64 --count 5 --segments 64",
             "x rr 10.0.0.1 --count 9 --gate 7",
             "x tcp 10.0.0.1 --dir recv --bytes 1 --gate 7",
             "x trigger /proc/net/pktgen/pgctrl --word start --gate 7",
@@ -297,6 +311,8 @@ mod tests {
             "x rr 10.0.0.1 --count 1 --gate 0",
             "x sink 10.0.0.1 --count 1",
             "x source 10.0.0.1 --size 11 --count 1",
+            "x source 10.0.0.1 --size 64 --count 5 --segments 65",
+            "x source 10.0.0.1 --size 1472 --count 5 --segments 64",
             "x trigger --word start --gate 7",
             "x trigger /proc/x --gate 7",
             "x trigger /proc/x --word start",

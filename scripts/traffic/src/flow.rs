@@ -8,11 +8,11 @@
 //!  8  length  of the whole datagram; what follows is not looked at
 //! ```
 
-use crate::fault::{is_interrupt, Fault};
+use crate::fault::{is_interrupt, is_timeout, Fault};
 use crate::gate::{self, Ask, State};
 use crate::options::{Common, Sink, Source};
 use crate::report::Report;
-use crate::sock;
+use crate::{segments, sock};
 use socket2::SockRef;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::thread;
@@ -112,37 +112,54 @@ fn receive(options: &Sink, common: &Common, seen: &mut Seen) -> Result<(), Fault
     socket
         .set_read_timeout(Some(common.timeout))
         .map_err(|e| Fault::io(&doing, common.timeout, &e))?;
+    if options.together {
+        segments::take_together(&socket)?;
+    }
     let mut buf = vec![0; 65_536.min(room.max(2048))];
     let mut driver: Option<SocketAddr> = None;
     let mut state = State::Ready;
+    let mut begun = false;
     loop {
-        let (count, peer) = match socket.recv_from(&mut buf) {
+        let read = if options.together {
+            segments::receive(&socket, &mut buf)
+        } else {
+            let read = socket.recv_from(&mut buf);
+            read.map(|(count, peer)| (count, count, peer))
+        };
+        let (count, each, peer) = match read {
             Ok(received) => received,
             Err(e) if is_interrupt(&e) => continue,
+            Err(e) if begun && is_timeout(&e) && options.idle.is_some() => return Ok(()),
             Err(e) => return Err(Fault::io(&doing, common.timeout, &e)),
         };
-        let data = &buf[..count];
-        if let Some(seq) = number(data) {
-            seen.note(seq, options.count);
-            if seen.received == u64::from(options.count) && state != State::Done {
-                state = State::Done;
-                if let Some(driver) = driver {
-                    let _ = socket.send_to(&gate::encode(state), driver);
+        if let (Some(idle), false) = (options.idle, begun) {
+            let set = socket.set_read_timeout(Some(idle));
+            set.map_err(|e| Fault::io(&doing, idle, &e))?;
+        }
+        begun = true;
+        for data in buf[..count].chunks(each.max(1)) {
+            if let Some(seq) = number(data) {
+                seen.note(seq, options.count);
+                if seen.received == u64::from(options.count) && state != State::Done {
+                    state = State::Done;
+                    if let Some(driver) = driver {
+                        let _ = socket.send_to(&gate::encode(state), driver);
+                    }
                 }
+            } else if let Some(ask) = gate::decode(data) {
+                driver = Some(peer);
+                match ask {
+                    Ask::Go if state == State::Ready => state = State::Running,
+                    Ask::End => state = State::Ended,
+                    _ => {}
+                }
+                let _ = socket.send_to(&gate::encode(state), peer);
+                if state == State::Ended {
+                    return Ok(());
+                }
+            } else {
+                seen.damaged += 1;
             }
-        } else if let Some(ask) = gate::decode(data) {
-            driver = Some(peer);
-            match ask {
-                Ask::Go if state == State::Ready => state = State::Running,
-                Ask::End => state = State::Ended,
-                _ => {}
-            }
-            let _ = socket.send_to(&gate::encode(state), peer);
-            if state == State::Ended {
-                return Ok(());
-            }
-        } else {
-            seen.damaged += 1;
         }
     }
 }
@@ -151,30 +168,41 @@ fn receive(options: &Sink, common: &Common, seen: &mut Seen) -> Result<(), Fault
 pub(crate) fn source(options: &Source, common: &Common) -> Report {
     let mut report = Report::new("source");
     let mut sent = 0;
-    if let Err(fault) = send(options, common, &mut sent) {
-        report.problem(fault.to_string());
+    match send(options, common, &mut sent) {
+        Ok(took) => report.real("seconds", took.as_secs_f64()),
+        Err(fault) => report.problem(fault.to_string()),
     }
     report.whole("sent", sent);
     report.whole("bytes", sent * options.size as u64);
     report
 }
 
-fn send(options: &Source, common: &Common, sent: &mut u64) -> Result<(), Fault> {
+/// How long it takes, without the wait at the gate.
+fn send(options: &Source, common: &Common, sent: &mut u64) -> Result<Duration, Fault> {
     let mut gate = gate::open(options.gate, common.timeout)?;
     let (socket, _) = sock::udp_client(options.addr, common.timeout)?;
-    let mut data = vec![0; options.size];
+    if options.segments > 1 {
+        segments::cut(&socket, options.size)?;
+    }
+    let mut data = vec![0; options.size * options.segments as usize];
     gate::wait_go(&mut gate)?;
     let start = Instant::now();
-    for seq in 0..options.count {
-        if seq % options.burst == 0 {
+    let mut pause = 0;
+    for first in (0..options.count).step_by(options.segments as usize) {
+        if first >= pause {
+            pause = first.saturating_add(options.burst);
             if let Some(rate) = options.rate {
-                let due = start + Duration::from_secs_f64(f64::from(seq) / rate);
+                let due = start + Duration::from_secs_f64(f64::from(first) / rate);
                 thread::sleep(due.saturating_duration_since(Instant::now()));
             }
         }
-        data[..HEADER].copy_from_slice(&header(seq, options.size));
+        let last = options.count.min(first.saturating_add(options.segments));
+        for (seq, datagram) in (first..last).zip(data.chunks_mut(options.size)) {
+            datagram[..HEADER].copy_from_slice(&header(seq, options.size));
+        }
+        let call = &data[..options.size * (last - first) as usize];
         loop {
-            match socket.send(&data) {
+            match socket.send(call) {
                 Ok(_) => break,
                 Err(e) if is_interrupt(&e) => {}
                 // The queue of the device is full: it drains.
@@ -185,9 +213,11 @@ fn send(options: &Source, common: &Common, sent: &mut u64) -> Result<(), Fault> 
                 }
             }
         }
-        *sent += 1;
+        *sent += u64::from(last - first);
     }
-    gate::finish(&mut gate)
+    let took = start.elapsed();
+    gate::finish(&mut gate)?;
+    Ok(took)
 }
 
 #[cfg(test)]

@@ -24,6 +24,7 @@ mod usage; // the help text
 mod dgram; // UDP datagram layout
 mod hello; // TCP connection header and verdict
 mod icmp; // ICMP echo packets
+mod segments; // many datagrams in one call
 
 // The server side.
 mod serve;

@@ -158,6 +158,11 @@ pub(crate) struct Sink {
     pub port: u16,
     /// Datagrams to receive.
     pub count: u32,
+    /// Whether the kernel may hand over several in one read.
+    pub together: bool,
+    /// Ends after so long without one, once the first has come; when the
+    /// driver says so when absent.
+    pub idle: Option<Duration>,
 }
 
 /// Options of `source`.
@@ -171,8 +176,10 @@ pub(crate) struct Source {
     pub count: u32,
     /// Datagrams a second; as fast as they go when absent.
     pub rate: Option<f64>,
-    /// Datagrams sent in one go.
+    /// Datagrams sent without a pause.
     pub burst: u32,
+    /// Datagrams that one call sends, cut by the kernel or the device.
+    pub segments: u32,
     /// The UDP port of the gate that the source waits at.
     pub gate: Option<u16>,
 }

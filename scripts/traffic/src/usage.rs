@@ -28,10 +28,13 @@ nc2-traffic udp IP --size S --count N [--rate PPS] [--window W]
 nc2-traffic rr IP (--seconds N | --count N) [--gate PORT]
     One-byte TCP requests and responses, with latency percentiles.
 
-nc2-traffic sink --count N
-nc2-traffic source IP --size S --count N [--rate PPS] [--burst B] [--gate PORT]
-    N datagrams of S bytes (12 to 65507) one way, B (1) in one go: numbered and
-    counted, nothing more.  The sink reports when a driver says so.
+nc2-traffic sink --count N [--together] [--idle S]
+nc2-traffic source IP --size S --count N [--rate PPS] [--burst B]
+        [--segments K] [--gate PORT]
+    N datagrams of S bytes (12 to 65507) one way, B (1) without a pause: numbered
+    and counted, nothing more.  One call sends K (1 to 64), cut up further down
+    (UDP_SEGMENT); with --together one call takes what came together (UDP_GRO).
+    The sink reports when a driver says so, or after S seconds without any more.
 
     With --gate a driver elsewhere says go and end, by datagrams to that port.
     A sink hears its driver on --port.

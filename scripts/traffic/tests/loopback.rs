@@ -369,3 +369,21 @@ fn a_source_sends_on_go() {
         assert_eq!(buf[4..8], seq.to_be_bytes());
     }
 }
+
+#[test]
+fn what_is_sent_in_one_piece_arrives_as_datagrams() {
+    let port = free_port();
+    let sink = format!("sink --count 1000 --together --idle 0.5 --json --port {port}");
+    let sink = thread::spawn(move || client(&sink));
+    // Nothing says that a sink without a driver listens, but that its port is taken.
+    while UdpSocket::bind(("0.0.0.0", port)).is_ok() {
+        thread::sleep(Duration::from_millis(5));
+    }
+    let source =
+        format!("source 127.0.0.1 --size 64 --count 1000 --segments 48 --json --port {port}");
+    let json = good(&client(&source));
+    assert_eq!(number(&json, "sent"), 1000.0, "{json}");
+    let json = good(&sink.join().expect("the sink ends"));
+    assert_eq!(number(&json, "received"), 1000.0, "{json}");
+    assert_eq!(number(&json, "reordered"), 0.0, "{json}");
+}
