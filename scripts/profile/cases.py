@@ -133,7 +133,7 @@ WORKLOADS = [
     Workload("tcp-in", "receive TCP", "tcp_in", count=64 << 20, eitr=100),
     Workload("tcp-out", "send TCP", "tcp_out", count=32 << 20, eitr=100, repeat=4),
     Workload("rr", "one byte there and back", "transactions", count=2500, eitr=400, repeat=3),
-    Workload("guests-1472", "guest to guest UDP, 1472 bytes, one at a time", "udp_guests", 1472, 1200, 1, 300,
+    Workload("guests-1472", "guest to guest UDP, 1472 bytes, one at a time", "udp_guests", 1472, 1200, 1, 300, repeat=3,
              machines=("xen",)),
     Workload("guests-tcp", "guest to guest TCP", "tcp_guests", count=32 << 20, repeat=3, machines=("xen",)),
     Workload("rate-in-64", "frames of 64 bytes from dom0, dropped early by the guest", "rate_in", 64, 16000,
