@@ -26,9 +26,9 @@ class LabError(Exception):
 # whether Xen has given the processor's SIMD registers to this guest, so that two guests on one processor find each
 # other's values there: programs crash, checksums go wrong, the kernel's own test of SHA-256 fails as it boots.
 CPU = "max,rdtscp=off,xsave=off,sha-ni=off"
-# `rep movsb` and `rep stosb`, by which kernels copy where a processor says that they are fast, go byte by byte in QEMU, and
-# were more than half of what a CPU did under bulk load. Without that word from the processor copies go by eight bytes,
-# and nothing changes but the time they take.
+# `rep movsb` and `rep stosb`, by which kernels copy where a processor says that they are fast, go byte by byte in QEMU:
+# more than half of what a CPU does under bulk load, if the processor says so. It does not here, so that copies go by eight
+# bytes.
 SLOW_STRINGS = "erms=off,fsrm=off,fsrs=off,fzrm=off"
 
 

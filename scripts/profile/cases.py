@@ -40,7 +40,7 @@ class Configuration:
 GRANTED = "netchannel2_back.staged_max=0 netchannel2_front.staged_max=0"
 VERSION_2 = f"grant_table.version=2 {GRANTED}"
 # Where it matters that the card puts UDP together.
-UDP_IN = ("in-64*", "in-1472*")
+UDP_IN = ("in-64", "in-64-together", "in-1472*")
 SETTLED = 1 / 2
 ADAPTIVE = ("[ $(cat /sys/class/net/{link}/netchannel2/adaptive_rx) = 1 ] || ethtool -C {link} adaptive-rx on",)
 # Interrupts of the card, and events of the channel, for 6 and for 64 packets: the loads and the configurations.
@@ -90,8 +90,8 @@ class Workload:
     igb waits about twice as long: so chosen, it interrupts about once for each burst; for cache-1472 it cannot wait so
     long. What it did is in the results. The rate is half of what the slowest guest takes: queues that have no room lose
     packets, and no case may. Small bursts are slower still, so that each is done with before the next comes; but for
-    in-1472-b8, where the guest is at work all the time, and its queues have room for what comes meanwhile. pktgen
-    (rate-*) waits for room itself.
+    in-1472-b8, where the guest is at work all the time: a host that slows down then makes the stock drivers lose some.
+    pktgen (rate-*) waits for room itself.
     """
 
     name: str

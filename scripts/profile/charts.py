@@ -144,7 +144,7 @@ def relative_bars(loads, values_of):
 def relative(path, results, values_of, what):
     """Ours in the talk's form: the six classes, native Linux = 100, for each load of UDP from outside."""
     loads = [(load, [result for result in group if result.case.configuration.name in RELATIVE])
-             for load, group in tables.by_workload(results).items() if load.kind == "udp_in" and not load.cache]
+             for load, group in tables.by_workload(results).items() if load.kind.startswith("udp_in") and not load.cache]
     names, columns = relative_bars(loads, values_of)
     if not columns:
         return False

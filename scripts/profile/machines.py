@@ -26,7 +26,6 @@ TCP_NET, TCP_PEER = "10.0.255.0/24", "10.0.255.2"
 KERNEL_SYMBOLS = "/run/kallsyms.gz"
 # A function whose address shows that kept symbols are those of the kernel that runs.
 LANDMARK = "_copy_to_iter"
-# Copies are one instruction, as on hardware: what they cost besides is counted in bytes.
 # What Xen hides from a PV guest of the lab's processor: AVX goes with XSAVE, and page tables have four levels.
 NATIVE_CPU = f"{CPU},avx=off,avx2=off,la57=off"
 # Microseconds that a guest runs before Xen lets another one have its CPU, 1000 by default. The emulated machine is
@@ -34,8 +33,8 @@ NATIVE_CPU = f"{CPU},avx=off,avx2=off,la57=off"
 RATELIMIT = 40000
 # The emulated processor's clock looks unsteady to Linux, which would change to a dearer one in the middle of a run.
 STEADY_CLOCK = "tsc=nowatchdog"
-# Without the interrupt of Xen's serial line: where the emulator is slow one takes milliseconds, and then Xen gives it up
-# and looks at the line a thousand times a second, from there on. Nothing is read from that line here.
+# Without the interrupt of Xen's serial line: where the emulator is slow one takes milliseconds, and then Xen gives it
+# up and looks at the line a thousand times a second, from there on. Nothing is read from that line here.
 QUIET_CONSOLE = "com1=115200,8n1,0x3f8,-1"
 
 
@@ -243,6 +242,7 @@ class Xen(Profiled):
         super().__init__(folder, cache)
         options = [*self.counter.qemu_options(), *self.world.qemu_options(DOM0_CARD), *tcp_options(DOM0_TCP_CARD)]
         # Configurations of one boot agree in their options.
+        # With fast strings (see `SLOW_STRINGS`): a copy is one instruction, and its bytes are counted beside.
         self.lab = lab.Lab(folder, "ours", f"{configurations[0].dom0_options} {STEADY_CLOCK}",
                            make_machine=functools.partial(Machine, qemu_options=options, cpu=CPU), quick_hotplug=True,
                            xen_options=QUIET_CONSOLE)

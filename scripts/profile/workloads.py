@@ -38,7 +38,7 @@ class Outcome:
 
 
 class Program:
-    """`nc2-traffic` in a guest or in native Linux, behind its gate."""
+    """`nc2-traffic` in a guest, in dom0 or in native Linux, behind its gate."""
 
     def __init__(self, machine, host, address, arguments, gate):
         self.world, self.address, self.gate = machine.world, address, gate
@@ -88,7 +88,8 @@ def udp_in_together(machine, load):
 
 def flooded(machine, load, options):
     """Datagrams from outside to a sink with such options."""
-    sink = Program(machine, machine.subject, machine.address, f"sink --port {PORT} --count {load.count} {options}", PORT)
+    sink = Program(machine, machine.subject, machine.address,
+                   f"sink --port {PORT} --count {load.count} {options}", PORT)
     sink.go()
     yield
     machine.world.flood(machine.address, PORT, load.size, load.count, load.burst, load.rate)
@@ -170,24 +171,34 @@ def stream(machine, load, direction):
 
 def tcp_guests(machine, load):
     """A stream from one guest to the other."""
-    return (yield from served(machine, load, (machine.subject, machine.address), (machine.peer, machine.peer.address(machine.net))))
+    return (yield from served(machine, load, first(machine), (machine.peer, machine.peer.address(machine.net))))
 
 
 def tcp_from_dom0(machine, load):
     """A stream from a program in dom0 to the guest."""
-    return (yield from served(machine, load, (machine.cards_host, f"10.0.{machine.net}.1"), (machine.subject, machine.address)))
+    return (yield from served(machine, load, dom0(machine), first(machine)))
 
 
 def tcp_to_dom0(machine, load):
     """A stream from the guest to a program in dom0."""
-    return (yield from served(machine, load, (machine.subject, machine.address), (machine.cards_host, f"10.0.{machine.net}.1")))
+    return (yield from served(machine, load, first(machine), dom0(machine)))
+
+
+def first(machine):
+    """The guest whose packets are counted, as a host and its address."""
+    return machine.subject, machine.address
+
+
+def dom0(machine):
+    return machine.cards_host, f"10.0.{machine.net}.1"
 
 
 def served(machine, load, sender, receiver):
     """A stream between two hosts of the machine, each with its address."""
     (host, here), (server, there) = sender, receiver
     traffic.serve(server)
-    client = Program(machine, host, here, f"tcp {there} --dir send --bytes {load.count} --port {SERVER} --gate {GATE}", GATE)
+    client = Program(machine, host, here,
+                     f"tcp {there} --dir send --bytes {load.count} --port {SERVER} --gate {GATE}", GATE)
     yield
     client.go()
     if not client.wait_done():

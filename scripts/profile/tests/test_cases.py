@@ -31,7 +31,8 @@ class Cases(unittest.TestCase):
         usual = [case.name for case in cases.choose() if case.configuration.name.endswith("udp-gro")]
         self.assertEqual(usual, ["ours-no-udp-gro/in-1472", "ours-no-udp-gro/in-1472-b6", "native-udp-gro/in-1472",
                                  "stock-udp-gro/in-1472"])
-        self.assertEqual(len(cases.choose("stock-udp-gro")), 4)
+        self.assertEqual({case.workload.name for case in cases.choose("stock-udp-gro")},
+                         {"in-64", "in-64-together", "in-1472", "in-1472-b8", "in-1472-b6"})
 
     def test_every_kind_is_there_and_names_are_unique(self):
         self.assertLessEqual({load.kind for load in cases.WORKLOADS}, set(workloads.KINDS))

@@ -49,6 +49,11 @@ struct Seen {
     reordered: u64,
     damaged: u64,
     newest: Option<u32>,
+    /// Calls that brought any.
+    reads: u64,
+    /// When the first and the last call were made that did, where a pause ends
+    /// the run: the clock costs more than a small datagram.
+    times: Option<(Instant, Instant)>,
 }
 
 impl Seen {
@@ -77,7 +82,8 @@ impl Seen {
     }
 }
 
-/// Receives until the driver says end; every datagram has to be there then.
+/// Receives until the driver says end, or no more come; every datagram has to
+/// be there then.
 pub(crate) fn sink(options: &Sink, common: &Common) -> Report {
     let mut report = Report::new("sink");
     let mut seen = Seen::new(options.count);
@@ -97,6 +103,10 @@ pub(crate) fn sink(options: &Sink, common: &Common) -> Report {
     }
     report.whole("expected", expected);
     report.whole("received", seen.received);
+    report.whole("reads", seen.reads);
+    if let Some((first, last)) = seen.times {
+        report.real("seconds", (last - first).as_secs_f64());
+    }
     report.whole("lost", lost);
     report.whole("duplicates", seen.duplicates);
     report.whole("reordered", seen.reordered);
@@ -118,7 +128,6 @@ fn receive(options: &Sink, common: &Common, seen: &mut Seen) -> Result<(), Fault
     let mut buf = vec![0; 65_536.min(room.max(2048))];
     let mut driver: Option<SocketAddr> = None;
     let mut state = State::Ready;
-    let mut begun = false;
     loop {
         let read = if options.together {
             segments::receive(&socket, &mut buf)
@@ -129,15 +138,13 @@ fn receive(options: &Sink, common: &Common, seen: &mut Seen) -> Result<(), Fault
         let (count, each, peer) = match read {
             Ok(received) => received,
             Err(e) if is_interrupt(&e) => continue,
-            Err(e) if begun && is_timeout(&e) && options.idle.is_some() => return Ok(()),
+            Err(e) if is_timeout(&e) && seen.times.is_some() => return Ok(()),
             Err(e) => return Err(Fault::io(&doing, common.timeout, &e)),
         };
-        if let (Some(idle), false) = (options.idle, begun) {
-            let set = socket.set_read_timeout(Some(idle));
-            set.map_err(|e| Fault::io(&doing, idle, &e))?;
-        }
-        begun = true;
-        for data in buf[..count].chunks(each.max(1)) {
+        let before = seen.received;
+        // An empty datagram is a piece too.
+        let pieces = buf[..count].chunks(each.max(1));
+        for data in pieces.chain((count == 0).then_some(&[][..])) {
             if let Some(seq) = number(data) {
                 seen.note(seq, options.count);
                 if seen.received == u64::from(options.count) && state != State::Done {
@@ -159,6 +166,20 @@ fn receive(options: &Sink, common: &Common, seen: &mut Seen) -> Result<(), Fault
                 }
             } else {
                 seen.damaged += 1;
+            }
+        }
+        if seen.received == before {
+            continue;
+        }
+        seen.reads += 1;
+        if let Some(idle) = options.idle {
+            let now = Instant::now();
+            if let Some((_, last)) = &mut seen.times {
+                *last = now;
+            } else {
+                seen.times = Some((now, now));
+                let set = socket.set_read_timeout(Some(idle));
+                set.map_err(|e| Fault::io(&doing, idle, &e))?;
             }
         }
     }

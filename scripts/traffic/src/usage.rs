@@ -33,7 +33,8 @@ nc2-traffic source IP --size S --count N [--rate PPS] [--burst B]
         [--segments K] [--gate PORT]
     N datagrams of S bytes (12 to 65507) one way, B (1) without a pause: numbered
     and counted, nothing more.  One call sends K (1 to 64), cut up further down
-    (UDP_SEGMENT); with --together one call takes what came together (UDP_GRO).
+    (UDP_SEGMENT): 65507 bytes at most, and each datagram has to fit a packet.
+    With --together one call takes what came together (UDP_GRO).
     The sink reports when a driver says so, or after S seconds without any more.
 
     With --gate a driver elsewhere says go and end, by datagrams to that port.

@@ -375,10 +375,8 @@ fn what_is_sent_in_one_piece_arrives_as_datagrams() {
     let port = free_port();
     let sink = format!("sink --count 1000 --together --idle 0.5 --json --port {port}");
     let sink = thread::spawn(move || client(&sink));
-    // Nothing says that a sink without a driver listens, but that its port is taken.
-    while UdpSocket::bind(("0.0.0.0", port)).is_ok() {
-        thread::sleep(Duration::from_millis(5));
-    }
+    // It answers as soon as it listens, and its clock runs from the first datagram.
+    Driver::new(port).until(1, 129);
     let source =
         format!("source 127.0.0.1 --size 64 --count 1000 --segments 48 --json --port {port}");
     let json = good(&client(&source));
@@ -386,4 +384,5 @@ fn what_is_sent_in_one_piece_arrives_as_datagrams() {
     let json = good(&sink.join().expect("the sink ends"));
     assert_eq!(number(&json, "received"), 1000.0, "{json}");
     assert_eq!(number(&json, "reordered"), 0.0, "{json}");
+    assert!(number(&json, "reads") <= 100.0, "read one by one: {json}");
 }
