@@ -27,6 +27,7 @@ ROWS = [
     ("frames in", "frames of 64 bytes in", "1/s"), ("frames out", "frames of 64 bytes out", "1/s"),
     ("rtt", "one byte there and back, median", "µs"), ("rr", "transactions of one byte", "1/s"),
 ]
+LOADS = ("tcp", "udp", "datagrams", "frames", "rr")
 
 
 def boot(folder):
@@ -41,23 +42,28 @@ def boot(folder):
     return lab, guest
 
 
-def measure(lab, guest, net, seconds):
-    """One round on one vif: row name -> number."""
+def measure(lab, guest, net, seconds, loads=LOADS):
+    """One round of some loads on one vif: row name -> number."""
     traffic = lab.traffic(guest, net)
     into, out = traffic.directions()
-    transactions = traffic.check(*into, "rr", f"--seconds {seconds}")
-    return {
-        "tcp in": traffic.iperf(*into, seconds),
-        "tcp out": traffic.iperf(*out, seconds),
-        **udp("udp in", traffic, into, seconds),
-        **udp("udp out", traffic, out, seconds),
-        "datagrams in": most(lambda offer: traffic.datagrams(*into, max(1, seconds // 2), offer), DATAGRAMS_OFFER)[0],
-        "datagrams out": most(lambda offer: traffic.datagrams(*out, max(1, seconds // 2), offer), DATAGRAMS_OFFER)[0],
-        "frames in": frames(*ends(lab, guest, net), guest.output(f"cat /sys/class/net/{guest.link(net)}/address"), seconds),
-        "frames out": frames(*reversed(ends(lab, guest, net)), pktgen.PAUSE, seconds),
-        "rtt": transactions["p50_us"],
-        "rr": transactions["transactions_s"],
-    }
+    short = max(1, seconds // 2)
+    numbers = {}
+    if "tcp" in loads:
+        numbers |= {"tcp in": traffic.iperf(*into, seconds), "tcp out": traffic.iperf(*out, seconds)}
+    if "udp" in loads:
+        numbers |= udp("udp in", traffic, into, seconds) | udp("udp out", traffic, out, seconds)
+    if "datagrams" in loads:
+        for name, way in (("datagrams in", into), ("datagrams out", out)):
+            numbers[name], _ = most(lambda offer: traffic.datagrams(*way, short, offer), DATAGRAMS_OFFER)
+    if "frames" in loads:
+        backend, frontend = ends(lab, guest, net)
+        address = guest.output(f"cat /sys/class/net/{guest.link(net)}/address")
+        numbers |= {"frames in": frames(backend, frontend, address, seconds),
+                    "frames out": frames(frontend, backend, pktgen.PAUSE, seconds)}
+    if "rr" in loads:
+        transactions = traffic.check(*into, "rr", f"--seconds {seconds}")
+        numbers |= {"rtt": transactions["p50_us"], "rr": transactions["transactions_s"]}
+    return numbers
 
 
 def udp(name, traffic, direction, seconds):
@@ -118,10 +124,12 @@ def arrived(host, link):
 
 
 def table(columns):
-    """Rows of ROWS, one column for each of {title: {row: number}}; more than one column ends in their quotient."""
+    """Those of ROWS that were measured, a column for each of {title: {row: number}}; two columns end in their quotient."""
     lines = [f"{'':38}" + "".join(f"{title:>18}" for title in columns) + ("     ratio" if len(columns) == 2 else "")]
     for key, words, unit in ROWS:
-        values = [numbers[key] for numbers in columns.values()]
+        values = [numbers[key] for numbers in columns.values() if key in numbers]
+        if not values:
+            continue
         line = f"{words + ', ' + unit:38}" + "".join(f"{value:18.0f}" for value in values)
         if len(values) == 2 and values[0]:
             line += f"{values[1] / values[0]:10.2f}"
