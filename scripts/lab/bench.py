@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Measures this channel and the stock drivers in turn, in one boot: bench.py [--rounds N] [--seconds N] [--only LOAD…] [--json FILE]"""
+"""Measures this channel and the stock drivers in turn, in one boot:
+bench.py [--rounds N] [--seconds N] [--only LOAD…] [--json FILE]"""
 import argparse
 import json
 import statistics

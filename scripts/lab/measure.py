@@ -15,8 +15,9 @@ STACKS = [("stock drivers", 0, DEBIAN_SCRIPT), ("netchannel2", 1, OUR_SCRIPT)]
 HOST = 11
 # UDP has no brakes: past what the receiver can take, more that is sent is less that is delivered, so that the channel
 # that lets a sender go faster would look the slower one. What is compared is the most that arrives with next to no loss.
-UDP_OFFER, UDP_LOSS, UDP_TRIALS = 100, 0.02, 5
-DATAGRAMS_OFFER = 200000
+LOSS, TRIALS = 0.02, 5
+# What is offered first: Mbit/s, datagrams a second.
+UDP_OFFER, DATAGRAMS_OFFER = 100, 200000
 FRAMES, FRAMES_A_SECOND = pktgen.Frames(64), 100000
 ROWS = [
     ("tcp in", "TCP into the guest", "Mbit/s"), ("tcp out", "TCP out of the guest", "Mbit/s"),
@@ -51,7 +52,7 @@ def measure(lab, guest, net, seconds, loads=LOADS):
     if "tcp" in loads:
         numbers |= {"tcp in": traffic.iperf(*into, seconds), "tcp out": traffic.iperf(*out, seconds)}
     if "udp" in loads:
-        numbers |= udp("udp in", traffic, into, seconds) | udp("udp out", traffic, out, seconds)
+        numbers |= udp("udp in", traffic, into, short) | udp("udp out", traffic, out, short)
     if "datagrams" in loads:
         for name, way in (("datagrams in", into), ("datagrams out", out)):
             numbers[name], _ = most(lambda offer: traffic.datagrams(*way, short, offer), DATAGRAMS_OFFER)
@@ -68,7 +69,7 @@ def measure(lab, guest, net, seconds, loads=LOADS):
 
 def udp(name, traffic, direction, seconds):
     """The most UDP that arrives nearly without loss, and what became of the first offer."""
-    best, first = most(lambda offer: traffic.udp(*direction, max(1, seconds // 2), offer), UDP_OFFER)
+    best, first = most(lambda offer: traffic.udp(*direction, seconds, offer), UDP_OFFER)
     return {name: best, f"{name} sent": first[0], f"{name} got": first[1]}
 
 
@@ -78,10 +79,10 @@ def most(trial, offer):
     `trial` sends so much, and says how much it has sent and how much was delivered.
     """
     best, low, high, first = 0, 0, None, None
-    for _ in range(UDP_TRIALS):
+    for _ in range(TRIALS):
         sent, delivered = trial(round(offer))
         first = first or (sent, delivered)
-        if delivered >= sent * (1 - UDP_LOSS):
+        if delivered >= sent * (1 - LOSS):
             best, low = max(best, delivered), offer
             if sent < 0.95 * offer:
                 break  # the sender has no more to give
@@ -110,7 +111,7 @@ def frames(sender, receiver, target, seconds):
         took = generator.run(60 + 20 * seconds)
         time.sleep(0.5)
         came = min(arrived(*receiver) - before, generator.count)
-        if came < generator.count * (1 - UDP_LOSS):
+        if came < generator.count * (1 - LOSS):
             raise LabError(f"{generator.count - came} of {generator.count} frames did not arrive")
     finally:
         generator.remove()

@@ -7,8 +7,8 @@ from machine import LabError
 LOAD_LOG = "/run/load.log"
 SERVE_LOG = "/run/serve.log"
 UDP_LENGTH = 1400
-# Small datagrams, and how many of them one call sends.
-DATAGRAMS, SMALL, SEGMENTS = 5211, 64, 64
+# Small datagrams: where they are received, their bytes, and how many of them one call sends.
+SINK_PORT, SMALL, SEGMENTS = 5211, 64, 64
 # One run of the load, which reports at its end (each starts a program); and what it carries within moments, beyond greetings.
 LOAD_SECONDS, LOAD_BYTES = 2, 50_000
 # Whether a report says that something came back, and what is said where none does.
@@ -95,9 +95,9 @@ class Traffic:
         (UDP_GRO).
         """
         count = round(offered * seconds)
-        sink = server.start(f"nc2-traffic sink --port {DATAGRAMS} --count {count} --together --idle 2 --json", seconds * 10 + 60)
-        server.wait_until(f"grep -q ':{DATAGRAMS:04X} ' /proc/net/udp || {{ echo no sink on port {DATAGRAMS}; false; }}", 10, 0.1)
-        source = client.run(f"nc2-traffic source {address} --port {DATAGRAMS} --size {SMALL} --count {count} --rate {offered} "
+        sink = server.start(f"nc2-traffic sink --port {SINK_PORT} --count {count} --together --idle 2 --json", seconds * 10 + 60)
+        server.wait_until(f"grep -q ':{SINK_PORT:04X} ' /proc/net/udp || {{ echo no sink on port {SINK_PORT}; false; }}", 10, 0.1)
+        source = client.run(f"nc2-traffic source {address} --port {SINK_PORT} --size {SMALL} --count {count} --rate {offered} "
                             f"--burst {SEGMENTS} --segments {SEGMENTS} --json", seconds * 10 + 60).out
         sent, received = json.loads(source), json.loads(sink.wait(check=False).out)
         if not received["received"] or received["damaged"] or received["duplicates"]:

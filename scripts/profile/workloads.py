@@ -63,6 +63,12 @@ class Program:
     def wait_done(self, seconds=2 * PATIENCE):
         return self.world.wait_state(self.address, self.gate, DONE, seconds)
 
+    def work(self, what):
+        """Has it go, and waits until it is done; `what` names the work for who reads that it never ends."""
+        self.go()
+        if not self.wait_done():
+            raise LabError(f"{what} did not end in {2 * PATIENCE} s")
+
     def end(self):
         """Has it report; its exit code is not looked at, its words are."""
         self.tell(END, ENDED)
@@ -159,9 +165,7 @@ def stream(machine, load, direction):
                          f"tcp {TCP_PEER} --dir {direction} --bytes {load.count} --port {peer.port} --gate {GATE}",
                          GATE)
         yield
-        client.go()
-        if not client.wait_done():
-            raise LabError(f"a stream of {load.count} bytes did not end in {2 * PATIENCE} s")
+        client.work(f"a stream of {load.count} bytes")
         yield
         client.end()
         again = retransmissions(machine.subject) - before
@@ -200,9 +204,7 @@ def served(machine, load, sender, receiver):
     client = Program(machine, host, here,
                      f"tcp {there} --dir send --bytes {load.count} --port {SERVER} --gate {GATE}", GATE)
     yield
-    client.go()
-    if not client.wait_done():
-        raise LabError(f"a stream of {load.count} bytes did not end in {2 * PATIENCE} s")
+    client.work(f"a stream of {load.count} bytes")
     yield
     said = client.end()
     return Outcome(load.count / SEGMENT, load.count, said)
@@ -214,9 +216,7 @@ def transactions(machine, load):
         client = Program(machine, machine.subject, machine.address,
                          f"rr {TCP_PEER} --count {load.count} --port {peer.port} --gate {GATE}", GATE)
         yield
-        client.go()
-        if not client.wait_done():
-            raise LabError(f"{load.count} transactions did not end in {2 * PATIENCE} s")
+        client.work(f"{load.count} transactions")
         yield
         said = client.end()
     return Outcome(load.count, load.count, said)
@@ -247,9 +247,7 @@ def generated(machine, load, sender, receiver, target, gate):
         before = [statistics(*end) for end in (receiver, sender)][::-1]
         trigger = Program(machine, host, gate, f"trigger {CONTROL} --word start --gate {GATE}", GATE)
         yield
-        trigger.go()
-        if not trigger.wait_done():
-            raise LabError(f"{generator.count} frames were not sent in {2 * PATIENCE} s")
+        trigger.work(f"sending {generator.count} frames")
         yield
         trigger.end()
         generator.check()

@@ -126,9 +126,13 @@ fn receive(options: &Sink, common: &Common, seen: &mut Seen) -> Result<(), Fault
         segments::take_together(&socket)?;
     }
     let mut buf = vec![0; 65_536.min(room.max(2048))];
-    let mut driver: Option<SocketAddr> = None;
-    let mut state = State::Ready;
-    loop {
+    let mut inbox = Inbox {
+        socket: &socket,
+        expected: options.count,
+        state: State::Ready,
+        driver: None,
+    };
+    while inbox.state != State::Ended {
         let read = if options.together {
             segments::receive(&socket, &mut buf)
         } else {
@@ -138,35 +142,15 @@ fn receive(options: &Sink, common: &Common, seen: &mut Seen) -> Result<(), Fault
         let (count, each, peer) = match read {
             Ok(received) => received,
             Err(e) if is_interrupt(&e) => continue,
-            Err(e) if is_timeout(&e) && seen.times.is_some() => return Ok(()),
+            Err(e) if is_timeout(&e) && seen.times.is_some() => break,
             Err(e) => return Err(Fault::io(&doing, common.timeout, &e)),
         };
         let before = seen.received;
-        // An empty datagram is a piece too.
-        let pieces = buf[..count].chunks(each.max(1));
-        for data in pieces.chain((count == 0).then_some(&[][..])) {
-            if let Some(seq) = number(data) {
-                seen.note(seq, options.count);
-                if seen.received == u64::from(options.count) && state != State::Done {
-                    state = State::Done;
-                    if let Some(driver) = driver {
-                        let _ = socket.send_to(&gate::encode(state), driver);
-                    }
-                }
-            } else if let Some(ask) = gate::decode(data) {
-                driver = Some(peer);
-                match ask {
-                    Ask::Go if state == State::Ready => state = State::Running,
-                    Ask::End => state = State::Ended,
-                    _ => {}
-                }
-                let _ = socket.send_to(&gate::encode(state), peer);
-                if state == State::Ended {
-                    return Ok(());
-                }
-            } else {
-                seen.damaged += 1;
-            }
+        if count == 0 {
+            seen.damaged += 1;
+        }
+        for datagram in buf[..count].chunks(each.max(1)) {
+            inbox.take(datagram, peer, seen);
         }
         if seen.received == before {
             continue;
@@ -181,6 +165,45 @@ fn receive(options: &Sink, common: &Common, seen: &mut Seen) -> Result<(), Fault
                 let set = socket.set_read_timeout(Some(idle));
                 set.map_err(|e| Fault::io(&doing, idle, &e))?;
             }
+        }
+    }
+    Ok(())
+}
+
+/// Where datagrams and the driver's words arrive.
+struct Inbox<'a> {
+    socket: &'a UdpSocket,
+    expected: u32,
+    state: State,
+    /// Who is told that all have come.
+    driver: Option<SocketAddr>,
+}
+
+impl Inbox<'_> {
+    fn take(&mut self, data: &[u8], peer: SocketAddr, seen: &mut Seen) {
+        if let Some(seq) = number(data) {
+            seen.note(seq, self.expected);
+            if seen.received == u64::from(self.expected) && self.state != State::Done {
+                self.state = State::Done;
+                self.tell();
+            }
+        } else if let Some(ask) = gate::decode(data) {
+            self.driver = Some(peer);
+            match ask {
+                Ask::Go if self.state == State::Ready => self.state = State::Running,
+                Ask::End => self.state = State::Ended,
+                _ => {}
+            }
+            self.tell();
+        } else {
+            seen.damaged += 1;
+        }
+    }
+
+    /// Says how far it is; a word that is lost is asked for again.
+    fn tell(&self) {
+        if let Some(driver) = self.driver {
+            let _ = self.socket.send_to(&gate::encode(self.state), driver);
         }
     }
 }
