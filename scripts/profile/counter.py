@@ -47,6 +47,10 @@ class Counter:
         if lines:
             self.ask("probe " + ";".join(lines))
 
+    def pace(self, on):
+        """Whether the processors keep one pace, whatever the host does with their threads."""
+        self.ask(f"pace {'on' if on else 'off'}")
+
     @contextlib.contextmanager
     def modelled_caches(self):
         """Has the plugin model caches, which are empty at first."""

@@ -268,16 +268,20 @@ class Xen(Profiled):
             raise LabError(f"{OUR_SCRIPT} left the card's rx-udp-gro-forwarding as it was")
         self._read_symbols()
         self.quiet()
+        # From here on: booting would take twice as long.
+        self.counter.pace(True)
 
     def add_peer(self):
         """A second guest, on the first one's CPU, for traffic from guest to guest; both have the same modules."""
         self.without_generators()
+        self.counter.pace(False)
         # The hotplug script of the new guest sets up the card too.
         self.settings.pop("cards", None)
         self.peer = self._guest("g2", SECOND_HOST)
         if module_places(self.peer) != module_places(self.subject):
             raise LabError("the guests have their modules at different addresses: CPU 1 cannot be told by symbols")
         self.quiet()
+        self.counter.pace(True)
         self.cards_host.run(f"xl sched-credit2 -s -p Pool-0 -r {RATELIMIT}")
         # The new guest has to learn its routes.
         self.net = None

@@ -41,6 +41,8 @@ KERNEL = {
 # Of a module, whose addresses are those of one domain: only the CPU of the cards' domain counts.
 CARD = {"igb_msix_ring": "-"}
 CARD_CPU = 0
+# What the plugin itself counts so: see its README.md.
+GIVEN_UP = "pace_given_up"
 # Xen has a function of this name too: in the plugin's output the kernel's is called otherwise.
 RENAMED = {"memcpy": "kernel_memcpy"}
 
@@ -86,6 +88,8 @@ def events(probes, domains):
             add(domain, f"TLB flushes: {name}", count)
         elif name in CARD and vcpu == CARD_CPU:
             add(domain, "interrupts of the card", count)
+        elif name == GIVEN_UP:
+            add(domain, "waits for the other CPU given up by the emulator", count)
         elif name == "xen_evtchn_do_upcall":
             add(domain, "upcalls", count)
         elif name in ("_copy_to_iter", "_copy_from_iter"):

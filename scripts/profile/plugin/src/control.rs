@@ -24,6 +24,8 @@ pub enum Request {
     Probes(Vec<Probe>),
     /// Switch the cache model.
     Cache(bool),
+    /// Switch the processors' common pace.
+    Pace(bool),
 }
 
 impl std::str::FromStr for Request {
@@ -45,6 +47,8 @@ impl std::str::FromStr for Request {
             }
             ("cache", "on") => Ok(Request::Cache(true)),
             ("cache", "off") => Ok(Request::Cache(false)),
+            ("pace", "on") => Ok(Request::Pace(true)),
+            ("pace", "off") => Ok(Request::Pace(false)),
             _ => Err(format!("there is no request {:?}", line.trim())),
         }
     }
@@ -110,6 +114,8 @@ mod tests {
         );
         assert_eq!(parse("cache on\n"), Ok(Request::Cache(true)));
         assert_eq!(parse("cache off"), Ok(Request::Cache(false)));
+        assert_eq!(parse("pace on\n"), Ok(Request::Pace(true)));
+        assert_eq!(parse("pace off"), Ok(Request::Pace(false)));
         let Ok(Request::Probes(probes)) = parse("probe 10 a rdi,rdx; 20 b -\n") else {
             panic!("two probes");
         };
@@ -125,6 +131,7 @@ mod tests {
             "probe",
             "probe 10 a",
             "cache",
+            "pace slow",
             "quit",
         ] {
             assert!(parse(line).is_err(), "{line:?}");

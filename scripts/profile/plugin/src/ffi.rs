@@ -62,11 +62,13 @@ pub(crate) struct Machine {
 pub(crate) struct PluginId(u64);
 
 impl PluginId {
-    /// Asks for calls of `plugin::{processor_starts, translate}`.
+    /// Asks for calls of `plugin::{processor_starts, falls_asleep, wakes_up, translate}`.
     pub(crate) fn register(self) {
         // SAFETY: the id is QEMU's own, and the callbacks are functions of the types that QEMU calls.
         unsafe {
             raw::qemu_plugin_register_vcpu_init_cb(self.0, on_vcpu_init);
+            raw::qemu_plugin_register_vcpu_idle_cb(self.0, on_vcpu_idle);
+            raw::qemu_plugin_register_vcpu_resume_cb(self.0, on_vcpu_resume);
             raw::qemu_plugin_register_vcpu_tb_trans_cb(self.0, on_translate);
         }
     }
@@ -145,6 +147,31 @@ impl<'a> Block<'a> {
             BlockInstruction(instruction, PhantomData)
         })
     }
+
+    /// Before each execution calls `plugin::keep_pace` where a counter is `limit` or more, then adds `amount` to it.
+    pub(crate) fn pace(&self, scoreboard: &Scoreboard, counter: usize, amount: u64, limit: u64) {
+        if let Some(entry) = scoreboard.entry(counter) {
+            // SAFETY: the block is valid during the callback that has the token, the counter exists as long as the
+            // code, and the callback lives as long as QEMU.
+            unsafe {
+                raw::qemu_plugin_register_vcpu_tb_exec_cond_cb(
+                    self.0,
+                    on_pace,
+                    raw::NO_REGISTERS,
+                    raw::AT_LEAST,
+                    entry,
+                    limit,
+                    ptr::null_mut(),
+                );
+                raw::qemu_plugin_register_vcpu_tb_exec_inline_per_vcpu(
+                    self.0,
+                    raw::ADD,
+                    entry,
+                    amount,
+                );
+            }
+        }
+    }
 }
 
 /// An instruction of a block under translation.
@@ -203,6 +230,11 @@ impl BlockInstruction<'_> {
     /// Calls `plugin::probe` before each execution.
     pub(crate) fn call_probe(&self, number: ProbeNumber) {
         self.call(on_probe, raw::READS_REGISTERS, number.index());
+    }
+
+    /// Calls `plugin::writes_register` before each execution.
+    pub(crate) fn call_write_register(&self) {
+        self.call(on_write_register, raw::READS_REGISTERS, 0);
     }
 
     fn call(&self, callback: raw::ExecuteCallback, flags: c_uint, data: usize) {
@@ -396,6 +428,22 @@ impl MemoryAccess<'_> {
 
 extern "C" fn on_vcpu_init(_id: u64, _vcpu: c_uint) {
     plugin::processor_starts(&StartingVcpu(PhantomData));
+}
+
+extern "C" fn on_vcpu_idle(_id: u64, vcpu: c_uint) {
+    plugin::falls_asleep(Vcpu(vcpu));
+}
+
+extern "C" fn on_vcpu_resume(_id: u64, vcpu: c_uint) {
+    plugin::wakes_up(Vcpu(vcpu));
+}
+
+extern "C" fn on_pace(vcpu: c_uint, _data: *mut c_void) {
+    plugin::keep_pace(Vcpu(vcpu));
+}
+
+extern "C" fn on_write_register(vcpu: c_uint, _data: *mut c_void) {
+    plugin::writes_register(Vcpu(vcpu), &RunningVcpu(PhantomData));
 }
 
 extern "C" fn on_translate(_id: u64, block: *mut c_void) {

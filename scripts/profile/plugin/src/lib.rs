@@ -8,6 +8,7 @@ pub mod cache;
 pub mod control;
 pub mod granules;
 pub mod options;
+pub mod pace;
 pub mod plan;
 pub mod probes;
 pub mod snapshot;

@@ -45,6 +45,11 @@ impl Instruction {
     fn recurs(&self) -> bool {
         matches!(self.bytes[..self.length], [0xf4] | [0xcf] | [0x48, 0xcf])
     }
+
+    /// Whether this is `wrmsr`, by which a processor sends interrupts to others, among other things.
+    fn writes_register(&self) -> bool {
+        self.bytes[..self.length] == [0x0f, 0x30]
+    }
 }
 
 /// What to do at an instruction.
@@ -60,6 +65,8 @@ pub enum Step {
     Snapshot(SnapshotNumber),
     /// Before it: translate everything anew, if that is asked for.
     Refresh,
+    /// Before it: see whether it sends an interrupt.
+    WriteRegister,
 }
 
 /// What to do in a block: each step with the index of its instruction, in the order of registration.
@@ -90,6 +97,9 @@ pub fn plan(block: &[Instruction], granules: &Granules, probes: &ProbeTable) -> 
             );
             if instruction.recurs() {
                 steps.push((at, Step::Refresh));
+            }
+            if instruction.writes_register() {
+                steps.push((at, Step::WriteRegister));
             }
         }
         begin += length;
@@ -189,12 +199,12 @@ mod tests {
     }
 
     #[test]
-    fn probes_and_recurring_instructions_are_found() {
+    fn probes_and_instructions_of_use_are_found() {
         let mut probes = ProbeTable::default();
         let line = format!("{:x} here rdi", KERNEL + 1);
         probes.add(line.parse().expect("a probe"));
         let steps = plan(
-            &block(KERNEL, &[NOP, NOP, &[0x48, 0xcf]]),
+            &block(KERNEL, &[NOP, NOP, &[0x0f, 0x30], &[0x48, 0xcf]]),
             &granules(),
             &probes,
         );
@@ -204,7 +214,8 @@ mod tests {
             .collect();
         let expected = [
             (1, Step::Probe(probes.at(Address(KERNEL + 1))[0])),
-            (2, Step::Refresh),
+            (2, Step::WriteRegister),
+            (3, Step::Refresh),
         ];
         assert_eq!(others, expected.iter().collect::<Vec<_>>());
     }

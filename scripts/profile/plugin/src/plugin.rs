@@ -20,8 +20,9 @@ use crate::ffi::{
 };
 use crate::granules::{Granules, Label, Slot, CAPACITY};
 use crate::options::Options;
+use crate::pace::{Pace, INTERRUPT_COMMAND, STRIDE};
 use crate::plan::{plan, Instruction, Step, MAX_INSTRUCTION};
-use crate::probes::{parse_file, ProbeCounts, ProbeNumber, ProbeTable};
+use crate::probes::{parse_file, Hits, Key, ProbeCounts, ProbeNumber, ProbeTable, Register};
 use crate::snapshot::{Counts, Snapshot, VcpuCounts};
 use crate::units::{Nanoseconds, SnapshotNumber, Vcpu};
 
@@ -46,6 +47,11 @@ struct Plugin {
     caches: Option<Mutex<Caches>>,
     /// Whether code is translated with calls of the cache model.
     modelling: AtomicBool,
+    pace: Pace,
+    /// Whether code is translated with looks at the other processors.
+    pacing: AtomicBool,
+    /// One counter: instructions that the pace has not been told of.
+    untold: Scoreboard,
     refresh: Refresh,
     out: Mutex<BufWriter<File>>,
 }
@@ -107,6 +113,9 @@ pub(crate) fn install(
             .cache
             .then(|| Mutex::new(Caches::new(machine.max_vcpus))),
         modelling: AtomicBool::new(false),
+        pace: Pace::new(machine.max_vcpus),
+        pacing: AtomicBool::new(false),
+        untold: Scoreboard::new(1),
         refresh: Refresh {
             wanted: Scoreboard::new(1),
             rounds: Mutex::new(0),
@@ -132,6 +141,40 @@ pub(crate) fn processor_starts(vcpu: &StartingVcpu<'_>) {
     }
 }
 
+/// A processor has nothing to do.
+pub(crate) fn falls_asleep(vcpu: Vcpu) {
+    let Some(plugin) = PLUGIN.get() else { return };
+    plugin.pace.falls_asleep(vcpu);
+}
+
+/// A processor has something to do again.
+pub(crate) fn wakes_up(vcpu: Vcpu) {
+    let Some(plugin) = PLUGIN.get() else { return };
+    plugin.pace.wakes_up(vcpu);
+}
+
+/// A processor has run a stride, or has sent an interrupt.
+pub(crate) fn keep_pace(vcpu: Vcpu) {
+    let Some(plugin) = PLUGIN.get() else { return };
+    let more = plugin.untold.get(0, vcpu);
+    plugin.untold.set(0, vcpu, 0);
+    plugin.pace.keep(vcpu, more);
+}
+
+/// A processor is about to write to a model-specific register.
+pub(crate) fn writes_register(vcpu: Vcpu, running: &RunningVcpu<'_>) {
+    let Some(plugin) = PLUGIN.get() else { return };
+    let Some(handles) = plugin.registers.get() else {
+        return;
+    };
+    let number = Register::ECX.part(running.register(handles, Register::ECX));
+    if number == INTERRUPT_COMMAND.into() {
+        plugin.pace.sends(vcpu, plugin.untold.get(0, vcpu));
+        // The instruction ends its block; the next one looks at the others.
+        plugin.untold.set(0, vcpu, STRIDE);
+    }
+}
+
 /// A block is being translated.
 pub(crate) fn translate(block: &Block<'_>) {
     let Some(plugin) = PLUGIN.get() else { return };
@@ -146,6 +189,10 @@ pub(crate) fn translate(block: &Block<'_>) {
     let steps = plan(&code, &plugin.granules, &probes);
     drop(probes);
     let modelling = plugin.modelling.load(Ordering::Relaxed);
+    let pacing = plugin.pacing.load(Ordering::Relaxed);
+    if pacing {
+        block.pace(&plugin.untold, 0, code.len() as u64, STRIDE);
+    }
     for (at, step) in steps {
         let it = &instructions[at];
         match step {
@@ -158,6 +205,8 @@ pub(crate) fn translate(block: &Block<'_>) {
             }
             Step::Probe(number) => it.call_probe(number),
             Step::Snapshot(number) => it.call_snapshot(number),
+            Step::WriteRegister if pacing => it.call_write_register(),
+            Step::WriteRegister => {}
             Step::Refresh => it.call_refresh(&plugin.refresh.wanted, 0),
         }
     }
@@ -260,6 +309,10 @@ impl Plugin {
                 self.modelling.store(on, Ordering::Relaxed);
                 self.refresh.run()
             }
+            Request::Pace(on) => {
+                self.pacing.store(on, Ordering::Relaxed);
+                self.refresh.run()
+            }
         }
     }
 
@@ -301,6 +354,14 @@ impl Plugin {
             }
         }
         counts.probes = self.hits.of(vcpu);
+        let given_up = Hits {
+            count: self.pace.given_up(vcpu),
+            sum: 0,
+        };
+        if given_up.count != 0 {
+            let name = "pace_given_up".into();
+            counts.probes.push((name, Key::Value(0), given_up));
+        }
         counts
     }
 }

@@ -24,6 +24,12 @@ pub struct Register {
 }
 
 impl Register {
+    /// The low half of `rcx`: for `wrmsr` the number of the register.
+    pub const ECX: Self = Register {
+        number: 2,
+        half: true,
+    };
+
     /// `rdi` or `r8` for 64 bits, `edi` or `r8d` for 32.
     fn parse(name: &str) -> Result<Self, BadProbe> {
         let whole = |name: &str| REGISTERS.iter().position(|&it| it == name);
@@ -269,6 +275,7 @@ mod tests {
         assert_eq!(&*it.name, "do_grant_table_op");
         let registers = [it.key, it.sum].map(|it| it.map(|it| (REGISTERS[it.number], it.half)));
         assert_eq!(registers, [Some(("rdi", false)), Some(("rdx", true))]);
+        assert_eq!(Register::parse("ecx"), Ok(Register::ECX));
         assert_eq!(probe("0x10 a -").key, None);
         assert_eq!(probe("10 a -,rdx").sum, Register::parse("rdx").ok());
         assert_eq!(

@@ -52,6 +52,7 @@ pub(super) const LOADS_AND_STORES: c_uint = 3;
 pub(super) const ADD: c_uint = 0;
 /// Of `enum qemu_plugin_cond`.
 pub(super) const NOT_EQUAL: c_uint = 3;
+pub(super) const AT_LEAST: c_uint = 7;
 
 pub(super) type SimpleCallback = extern "C" fn(u64);
 pub(super) type VcpuCallback = extern "C" fn(u64, c_uint);
@@ -62,11 +63,29 @@ pub(super) type AccessCallback = extern "C" fn(c_uint, u32, u64, *mut c_void);
 extern "C" {
     pub(super) fn qemu_plugin_register_vcpu_init_cb(id: u64, callback: VcpuCallback);
     pub(super) fn qemu_plugin_register_vcpu_tb_trans_cb(id: u64, callback: TranslateCallback);
+    pub(super) fn qemu_plugin_register_vcpu_idle_cb(id: u64, callback: VcpuCallback);
+    pub(super) fn qemu_plugin_register_vcpu_resume_cb(id: u64, callback: VcpuCallback);
     pub(super) fn qemu_plugin_reset(id: u64, callback: SimpleCallback);
     pub(super) fn qemu_plugin_num_vcpus() -> c_int;
 
     pub(super) fn qemu_plugin_tb_n_insns(block: *const c_void) -> usize;
     pub(super) fn qemu_plugin_tb_get_insn(block: *const c_void, index: usize) -> *mut c_void;
+    pub(super) fn qemu_plugin_register_vcpu_tb_exec_inline_per_vcpu(
+        block: *mut c_void,
+        operation: c_uint,
+        entry: U64,
+        operand: u64,
+    );
+    pub(super) fn qemu_plugin_register_vcpu_tb_exec_cond_cb(
+        block: *mut c_void,
+        callback: ExecuteCallback,
+        flags: c_uint,
+        condition: c_uint,
+        entry: U64,
+        operand: u64,
+        data: *mut c_void,
+    );
+
     pub(super) fn qemu_plugin_insn_data(
         insn: *const c_void,
         to: *mut c_void,

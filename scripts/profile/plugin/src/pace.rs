@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: GPL-2.0
+//! One pace for all processors, in instructions, whatever the host does with the threads that run them.
+//!
+//! Each processor looks at the others once in a [`STRIDE`] and waits while it is ahead of one that is awake. After it
+//! has sent an interrupt it waits until one that was asleep has woken up: the host takes as long for that as the sender
+//! takes for tens of thousands of instructions, and now longer and now shorter.
+//!
+//! Nothing but the pace depends on what is kept here, so that no order between memory accesses matters.
+
+use std::hint;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::units::Vcpu;
+
+/// Instructions from one look at the other processors to the next.
+pub const STRIDE: u64 = 1000;
+
+/// The number of the x2APIC's interrupt command register, by which a processor sends interrupts to others (Intel SDM,
+/// volume 3, table "Local APIC Register Address Map Supported by x2APIC").
+pub const INTERRUPT_COMMAND: u32 = 0x830;
+
+/// How many instructions a processor may be ahead of another one.
+const LEAD: u64 = 2 * STRIDE;
+
+/// After how long a wait is given up: the other processor may itself be waiting for this one to stop, as where QEMU
+/// runs something while no processor does.
+const LIMIT: Duration = Duration::from_millis(3);
+
+/// Looks between two offers of the host's processor to other threads.
+const SPINS: u32 = 50;
+
+/// What is known of one processor.
+#[derive(Debug, Default)]
+struct State {
+    /// How far it is. One that wakes up is as far as the others.
+    progress: AtomicU64,
+    /// Whether it runs code, and does not wait for an interrupt.
+    awake: AtomicBool,
+    /// How often it has woken up.
+    wakings: AtomicU64,
+    /// Where it has sent an interrupt while another slept: the wakings of all by then, plus one; else 0.
+    sent_at: AtomicU64,
+    /// Waits that ended before what they waited for came.
+    given_up: AtomicU64,
+}
+
+/// How far each processor is.
+#[derive(Debug)]
+pub struct Pace(Vec<State>);
+
+impl Pace {
+    /// Processors that are asleep.
+    #[must_use]
+    pub fn new(vcpus: u32) -> Self {
+        Pace(Vcpu::all(vcpus).map(|_| State::default()).collect())
+    }
+
+    /// `vcpu` has nothing to do until an interrupt comes.
+    pub fn falls_asleep(&self, vcpu: Vcpu) {
+        if let Some(own) = self.0.get(vcpu.index()) {
+            own.awake.store(false, Relaxed);
+        }
+    }
+
+    /// `vcpu` goes on.
+    pub fn wakes_up(&self, vcpu: Vcpu) {
+        let Some(own) = self.0.get(vcpu.index()) else {
+            return;
+        };
+        let awake = self.0.iter().filter(|it| it.awake.load(Relaxed));
+        let farthest = awake.map(|it| it.progress.load(Relaxed)).max();
+        own.progress.fetch_max(farthest.unwrap_or(0), Relaxed);
+        own.wakings.fetch_add(1, Relaxed);
+        own.awake.store(true, Relaxed);
+    }
+
+    /// `vcpu` is about to send an interrupt and has run `more` instructions that it has not told yet.
+    pub fn sends(&self, vcpu: Vcpu, more: u64) {
+        let Some(own) = self.0.get(vcpu.index()) else {
+            return;
+        };
+        own.progress.fetch_add(more, Relaxed);
+        if self.0.iter().any(|it| !it.awake.load(Relaxed)) {
+            own.sent_at.store(self.wakings() + 1, Relaxed);
+        }
+    }
+
+    /// `vcpu` has run `more` instructions that it has not told yet: waits for those that it is ahead of.
+    pub fn keep(&self, vcpu: Vcpu, more: u64) {
+        let Some(own) = self.0.get(vcpu.index()) else {
+            return;
+        };
+        let here = own
+            .progress
+            .fetch_add(more, Relaxed)
+            .saturating_add(more)
+            .saturating_sub(LEAD);
+        own.awake.store(true, Relaxed);
+        let sent_at = own.sent_at.swap(0, Relaxed);
+        let woken = sent_at == 0 || wait_until(|| self.wakings() >= sent_at);
+        let behind = |it: &State| it.awake.load(Relaxed) && it.progress.load(Relaxed) < here;
+        let together = wait_until(|| !self.0.iter().any(behind));
+        own.given_up
+            .fetch_add(u64::from(!woken) + u64::from(!together), Relaxed);
+    }
+
+    /// How many waits of `vcpu` ended before what they waited for came.
+    #[must_use]
+    pub fn given_up(&self, vcpu: Vcpu) -> u64 {
+        let own = self.0.get(vcpu.index());
+        own.map_or(0, |it| it.given_up.load(Relaxed))
+    }
+
+    fn wakings(&self) -> u64 {
+        self.0.iter().map(|it| it.wakings.load(Relaxed)).sum()
+    }
+}
+
+/// Waits until something holds, or for [`LIMIT`]; whether it holds.
+fn wait_until(holds: impl Fn() -> bool) -> bool {
+    let mut begun = None;
+    loop {
+        for _ in 0..SPINS {
+            if holds() {
+                return true;
+            }
+            hint::spin_loop();
+        }
+        if begun.get_or_insert_with(Instant::now).elapsed() > LIMIT {
+            return false;
+        }
+        thread::yield_now();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::Ordering::SeqCst;
+
+    const FAST: Vcpu = Vcpu(0);
+    const SLOW: Vcpu = Vcpu(1);
+
+    fn both_awake() -> Pace {
+        let pace = Pace::new(2);
+        pace.wakes_up(FAST);
+        pace.wakes_up(SLOW);
+        pace
+    }
+
+    fn progress(pace: &Pace, vcpu: Vcpu) -> u64 {
+        pace.0[vcpu.index()].progress.load(SeqCst)
+    }
+
+    #[test]
+    fn nobody_gets_far_ahead_of_one_that_is_awake() {
+        let pace = both_awake();
+        let ends = AtomicBool::new(false);
+        let lead = |ahead, behind| progress(&pace, ahead).saturating_sub(progress(&pace, behind));
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                while !ends.load(SeqCst) {
+                    pace.keep(FAST, STRIDE);
+                }
+            });
+            for _ in 0..200 {
+                thread::sleep(Duration::from_micros(50));
+                assert!(lead(FAST, SLOW) <= LEAD + STRIDE || pace.given_up(FAST) > 0);
+                pace.keep(SLOW, STRIDE);
+            }
+            pace.falls_asleep(SLOW);
+            ends.store(true, SeqCst);
+        });
+        let excused = LEAD + pace.given_up(SLOW) * STRIDE;
+        assert!(progress(&pace, FAST) + excused >= 200 * STRIDE);
+    }
+
+    #[test]
+    fn nobody_waits_for_one_that_sleeps_and_it_wakes_up_where_the_others_are() {
+        let pace = both_awake();
+        pace.falls_asleep(SLOW);
+        for _ in 0..100 {
+            pace.keep(FAST, STRIDE);
+        }
+        assert_eq!(pace.given_up(FAST), 0);
+        pace.wakes_up(SLOW);
+        assert_eq!(progress(&pace, SLOW), 100 * STRIDE);
+        // Behind again, it is waited for, but not for ever.
+        pace.keep(FAST, LEAD + 1);
+        assert_eq!(pace.given_up(FAST), 1);
+    }
+
+    #[test]
+    fn a_sender_waits_for_who_slept_when_it_sent() {
+        let pace = both_awake();
+        pace.falls_asleep(SLOW);
+        pace.sends(FAST, 1);
+        pace.keep(FAST, 1);
+        assert_eq!(pace.given_up(FAST), 1);
+        pace.sends(FAST, 1);
+        pace.wakes_up(SLOW);
+        // It may be asleep again by the time the sender looks.
+        pace.falls_asleep(SLOW);
+        pace.keep(FAST, 1);
+        assert_eq!(pace.given_up(FAST), 1);
+        assert_eq!(progress(&pace, FAST), 4);
+        // Where nobody slept there is nobody to wait for.
+        pace.wakes_up(SLOW);
+        pace.sends(FAST, 1);
+        pace.keep(FAST, 1);
+        assert_eq!(pace.given_up(FAST), 1);
+    }
+
+    #[test]
+    fn processors_that_do_not_exist_are_nobody() {
+        let pace = both_awake();
+        pace.wakes_up(Vcpu(2));
+        pace.sends(Vcpu(2), 1);
+        pace.keep(Vcpu(2), 1 << 20);
+        pace.falls_asleep(Vcpu(2));
+        assert_eq!(pace.given_up(Vcpu(2)), 0);
+        assert_eq!((progress(&pace, FAST), progress(&pace, SLOW)), (0, 0));
+    }
+}
