@@ -238,8 +238,10 @@ class Native(Profiled):
 class Xen(Profiled):
     """Xen, dom0 with the cards on CPU 0 and a guest on CPU 1 that has one vif for each configuration."""
 
-    def __init__(self, folder, configurations, cache=False):
+    def __init__(self, folder, configurations, cache=False, paced=False):
         super().__init__(folder, cache)
+        # Whether the two CPUs keep one pace while they are counted.
+        self.paced = paced
         options = [*self.counter.qemu_options(), *self.world.qemu_options(DOM0_CARD), *tcp_options(DOM0_TCP_CARD)]
         # Configurations of one boot agree in their options.
         # With fast strings (see `SLOW_STRINGS`): a copy is one instruction, and its bytes are counted beside.
@@ -269,19 +271,22 @@ class Xen(Profiled):
         self._read_symbols()
         self.quiet()
         # From here on: booting would take twice as long.
-        self.counter.pace(True)
+        if self.paced:
+            self.counter.pace(True)
 
     def add_peer(self):
         """A second guest, on the first one's CPU, for traffic from guest to guest; both have the same modules."""
         self.without_generators()
-        self.counter.pace(False)
+        if self.paced:
+            self.counter.pace(False)
         # The hotplug script of the new guest sets up the card too.
         self.settings.pop("cards", None)
         self.peer = self._guest("g2", SECOND_HOST)
         if module_places(self.peer) != module_places(self.subject):
             raise LabError("the guests have their modules at different addresses: CPU 1 cannot be told by symbols")
         self.quiet()
-        self.counter.pace(True)
+        if self.paced:
+            self.counter.pace(True)
         self.cards_host.run(f"xl sched-credit2 -s -p Pool-0 -r {RATELIMIT}")
         # The new guest has to learn its routes.
         self.net = None
@@ -365,12 +370,12 @@ class Xen(Profiled):
         return self.driver_names[self.net]
 
 
-def boot(configurations, folder, cache=False):
+def boot(configurations, folder, cache=False, paced=False):
     """The machine for configurations that share one (`Configuration.boot`)."""
     if configurations[0].machine == "native":
         machine = Native(folder, cache)
     else:
-        machine = Xen(folder, configurations, cache)
+        machine = Xen(folder, configurations, cache, paced)
     try:
         machine.set_up()
     except BaseException:

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Profiles: run.py [PATTERN…] [--list] [--repeat N] [--top N] [--cache] [--set NAME=VALUE…] [--compare FOLDER]
-        [--document]
+"""Profiles: run.py [PATTERN…] [--list] [--repeat N] [--top N] [--cache] [--pace] [--set NAME=VALUE…]
+        [--compare FOLDER] [--document]
 
 Boots each configuration, runs the workloads, and writes JSON, a text table and charts under one folder, which is
 printed. Without PATTERN the default set runs. Exit status 1 when a case failed.
@@ -83,6 +83,8 @@ def arguments():
     parser.add_argument("--top", type=int, default=0, metavar="N",
                         help="also modules, and the N functions with most instructions")
     parser.add_argument("--cache", action="store_true", help="with the cache model, which is slow")
+    parser.add_argument("--pace", action="store_true",
+                        help="have the two CPUs of a Xen machine keep one pace: slower, other batches, less chance")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE",
                         help="another burst, rate, eitr, size or count for all workloads chosen")
     parser.add_argument("--compare", metavar="FOLDER", help="fail where an earlier run differs by more than 3 %%")
@@ -120,7 +122,8 @@ def run_all(chosen, options, folder):
         machine = None
         try:
             with WATCH("booted"):
-                machine = machines.boot(configurations, place, any(case.workload.cache for case in group))
+                machine = machines.boot(configurations, place, any(case.workload.cache for case in group),
+                                        options.pace)
             progress(f"up after {machine.machine.boot_seconds:.0f} s")
             run_machine(machine, configurations, group, options, results)
         except Exception as error:
