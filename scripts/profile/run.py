@@ -180,7 +180,8 @@ def write(folder, results, units, options):
              *(f"{key}: {value}" for key, value in ground.items())]
     (folder / "profile.txt").write_text("\n".join([*notes, "", text, "", tables.cost_sources(units), ""]))
     (folder / "profile.json").write_text(json.dumps({
-        "ground": ground, "repetitions": options.repeat, "seconds": time.monotonic() - START,
+        "ground": ground, "repetitions": options.repeat, "one pace": options.pace,
+        "seconds": time.monotonic() - START,
         "seconds by activity": WATCH.seconds, "unit costs": units,
         "cases": {result.case.name: {**result.as_json(), **modelled(result, units)} for result in results},
     }, indent=1))
