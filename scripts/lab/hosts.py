@@ -136,7 +136,7 @@ class Guest(Host):
     """A guest domain. Its n-th vif is on test network n, where its address is 10.0.n.<host>."""
 
     def __init__(self, lab, name, host, vifs, drivers, kind="pv", kernel="/lab/vmlinux", ramdisk="/lab/guest.img",
-                 memory=256, vcpus=1, options="", extra_config=()):
+                 memory=256, vcpus=1, options="", extra_config=(), cpu=None):
         super().__init__(lab)
         self.name, self.host, self.vifs = name, host, vifs
         # Whether each of its vifs belongs to our drivers, so that one with xen-netback is the lab's mistake.
@@ -144,7 +144,7 @@ class Guest(Host):
         self.config = "\n".join([
             f'name="{name}"', f'type="{kind}"', f'kernel="{kernel}"', f'ramdisk="{ramdisk}"', f"memory={memory}",
             # Not emulated time stamps: each would be a trap into Xen.
-            f"vcpus={vcpus}", f'cpus="{lab.machine.guest_cpu}"', 'tsc_mode="native"', 'on_crash="preserve"', 'on_reboot="destroy"',
+            f"vcpus={vcpus}", f'cpus="{lab.machine.guest_cpu if cpu is None else cpu}"', 'tsc_mode="native"', 'on_crash="preserve"', 'on_reboot="destroy"',
             # Boots with warnings only, which is much faster on a console; its init turns the rest on.
             f'extra="console=hvc0 loglevel=5 cryptomgr.notests=1 rdinit=/init panic=-1 lab.drivers={",".join(drivers)} {options}"',
             "vif=[" + ",".join(f"'{line}'" for line in vifs) + "]", *extra_config, ""])

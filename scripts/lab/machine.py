@@ -56,15 +56,17 @@ def enough_memory(needed):
 
 
 class Machine:
-    """Owns QEMU and its files in `folder`: dom0 on the first CPUs, guests on the last one."""
+    """Owns QEMU and its files in `folder`: dom0 on the first CPUs, guests on those behind them."""
 
     # MiB, of which dom0 gets half.
     MEMORY = 6144
 
     def __init__(self, folder, dom0_options="", extra_files=None, qemu_options=(), dom0_cpus=1, xen_options="",
-                 cpu=f"{CPU},{SLOW_STRINGS}"):
+                 cpu=f"{CPU},{SLOW_STRINGS}", guest_cpus=1):
         self.folder, self.cpu = folder, cpu
+        # The CPU of a guest for which no other is named.
         self.dom0_cpus = self.guest_cpu = dom0_cpus
+        self.cpus = dom0_cpus + guest_cpus
         self.xen_options = xen_options
         self.console_path, self.words_path = folder / "xen-dom0-console.log", folder / "qemu.log"
         self.logs = collections.defaultdict(str)
@@ -89,7 +91,7 @@ class Machine:
 
     def _command(self, ramdisk, dom0_options):
         return [
-            "qemu-system-x86_64", "-accel", "tcg,thread=multi", "-smp", str(self.dom0_cpus + 1), "-cpu", self.cpu, "-m", str(self.MEMORY),
+            "qemu-system-x86_64", "-accel", "tcg,thread=multi", "-smp", str(self.cpus), "-cpu", self.cpu, "-m", str(self.MEMORY),
             "-display", "none", "-no-reboot", "-nic", "none",
             "-chardev", f"socket,id=console,path={self.folder}/console.sock,server=on,wait=off,logfile={self.console_path}",
             "-serial", "chardev:console",

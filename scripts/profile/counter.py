@@ -7,6 +7,8 @@ from config import CACHE
 from machine import LabError
 from snapshot import Reader
 
+# A rate that is none.
+UNLIMITED = 0
 PLUGIN = CACHE / "target/release/libnc2_count.so"
 
 
@@ -47,9 +49,18 @@ class Counter:
         if lines:
             self.ask("probe " + ";".join(lines))
 
-    def pace(self, on):
-        """Whether the processors keep one pace, whatever the host does with their threads."""
-        self.ask(f"pace {'on' if on else 'off'}")
+    def keep_pace(self, on):
+        """Whether the processors keep one pace, though not a certain speed."""
+        self.ask(f"pace {UNLIMITED if on else 'off'}")
+
+    @contextlib.contextmanager
+    def speed(self, rate):
+        """Has processors that keep one pace run so many million instructions a second, and not more."""
+        self.ask(f"pace {rate}")
+        try:
+            yield
+        finally:
+            self.ask(f"pace {UNLIMITED}")
 
     @contextlib.contextmanager
     def modelled_caches(self):

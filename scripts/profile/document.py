@@ -30,7 +30,7 @@ EVENTS = [
 ]
 
 
-def figures(results, units, ground, repetitions, paths):
+def figures(results, units, ground, paths):
     """The page of figures, in Markdown."""
     failed = [result.case.name for result in results if not result.ok]
     configurations = dict.fromkeys(result.case.configuration for result in results)
@@ -39,7 +39,7 @@ def figures(results, units, ground, repetitions, paths):
         "Made by `make profile ARGS=--document`; [performance.md](../performance.md) says what the figures are and are",
         "not, what the classes mean, and how each load and configuration is made. Instructions of an emulated machine",
         "per packet (TCP: per 1448 bytes, `rr`: per transaction), background subtracted, the mean of",
-        f"at most {repetitions} repetitions without the lowest and the highest, of two of both; fewer are better.", "",
+        "the repetitions without the lowest and the highest, of two of both; fewer are better.", "",
         *(f"* {name}: {value}" for name, value in ground.items()), "",
         *table_head(["column", "what"]), *(table_row([f"`{each.name}`", each.title]) for each in configurations),
     ]

@@ -4,8 +4,10 @@ import dataclasses
 import functools
 import time
 
+import cases
 import counts
 import drops
+import probes
 import snapshot
 from machine import LabError
 from workloads import GENERATED, KINDS, TCP_KINDS, Lost
@@ -13,6 +15,8 @@ from workloads import GENERATED, KINDS, TCP_KINDS, Lost
 # Seconds for packets and interrupts to come to rest.
 SETTLE = 0.2
 BACKGROUND = 1.5
+# Times without traffic at most, and how far apart the two quietest may be.
+BACKGROUNDS, QUIET = 6, 0.1
 # Repetitions that are no farther apart need no more: two, or of three and more the median and its neighbours.
 # Loads of which some repetitions agree by chance have a number of them at least (`Workload.repeat`).
 AGREEMENT = 0.015
@@ -47,14 +51,14 @@ class Result:
 
     @functools.cached_property
     def typical(self):
-        """The mean of the repetitions, without that with the fewest and that with the most instructions."""
-        runs = [self.runs[index] for index in counts.inner([run.net.instructions() for run in self.runs])]
+        """The mean of the repetitions, without that with the lowest and that with the highest figure."""
+        runs = [self.runs[index] for index in counts.inner([run.net.figure() for run in self.runs])]
         return dataclasses.replace(runs[0], net=counts.mean([run.net for run in runs]),
                                    background=counts.mean([run.background for run in runs]))
 
     @property
     def spread(self):
-        return counts.spread([run.net.instructions() for run in self.runs])
+        return counts.spread([run.net.figure() for run in self.runs])
 
     def as_json(self):
         if not self.runs:
@@ -63,10 +67,10 @@ class Result:
         return {
             "configuration": self.case.configuration.name, "workload": self.case.workload.name,
             "parameters": {name: value for name, value in dataclasses.asdict(self.case.workload).items()
-                           if name in ("kind", "size", "count", "burst", "rate", "eitr")},
+                           if name in ("kind", "size", "count", "burst", "rate", "eitr", "speed")},
             "unit": self.case.workload.unit, "units": run.units, "payload bytes": run.payload,
             "problem": self.problem, "drivers": self.drivers,
-            "spread": self.spread, "totals": [each.net.instructions() for each in self.runs],
+            "spread": self.spread, "too slow": too_slow(self), "totals": [each.net.figure() for each in self.runs],
             "packets per interrupt": per_interrupt(run), "seconds": [each.seconds for each in self.runs],
             "repetitions": [each.net.as_json(40) for each in self.runs],
             "per unit": run.net.as_json(), "background per unit": run.background.as_json(),
@@ -78,6 +82,12 @@ def per_interrupt(run):
     return 1 / interrupts if interrupts > 0 else None
 
 
+def too_slow(result):
+    """The part of the time in which the host did not run the machine at the speed of the load."""
+    run, speed = result.typical, result.case.workload.speed
+    return run.net.event(probes.TOO_SLOW) * run.units / (run.seconds * speed * 1e6) if speed else 0.0
+
+
 def describe_batches(run):
     """How many packets met an interrupt of the card, and an event of the channel."""
     found = [("interrupt", per_interrupt(run))]
@@ -86,25 +96,40 @@ def describe_batches(run):
     return ", ".join(f"{value:.1f} an {words}" for words, value in found if value)
 
 
-def interval(machine, during):
-    """The counts between two snapshots, before and after `during()`."""
-    before = machine.counter.snapshot()
-    during()
-    after = machine.counter.snapshot()
+def interval(machine, speed, during):
+    """The counts between two snapshots, before and after `during()`, on a machine of that speed."""
+    with machine.counter.speed(speed):
+        before = machine.counter.snapshot()
+        during()
+        after = machine.counter.snapshot()
     return counts.count(snapshot.difference(after, before), machine.spaces)
 
 
 def background(machine):
-    """What the machine does without traffic: the quietest of some times, since booting goes on for a while."""
+    """What the machine does without traffic: the quietest of some times, of which two agree, since booting goes on for
+    a while.
+    """
     machine.without_generators()
     time.sleep(SETTLE)
-    samples = [interval(machine, lambda: time.sleep(BACKGROUND)) for _ in range(2)]
-    return min(samples, key=lambda sample: sample.instructions() / sample.seconds)
+    samples = []
+    while len(samples) < BACKGROUNDS:
+        samples.append(interval(machine, cases.Workload.speed, lambda: time.sleep(BACKGROUND)))
+        samples.sort(key=rate)
+        if len(samples) > 1 and rate(samples[1]) < rate(samples[0]) * (1 + QUIET):
+            break
+    return samples[0]
 
 
-def run_once(machine, load, idle, watch):
-    """One repetition of a workload."""
+def rate(sample):
+    return sample.instructions() / sample.seconds
+
+
+def run_once(machine, case, idle, watch):
+    """One repetition of a case."""
+    load = case.workload
     with watch("programs started"):
+        if load.anew:
+            machine.begin_anew(case.configuration)
         work = KINDS[load.kind](machine, load)
         next(work)
         time.sleep(SETTLE)
@@ -117,7 +142,7 @@ def run_once(machine, load, idle, watch):
         if load.cache:
             stack.enter_context(machine.counter.modelled_caches())
         stack.enter_context(watch("measured"))
-        gross = interval(machine, during)
+        gross = interval(machine, load.speed, during)
     with watch("programs ended"):
         outcome = end(work)
     net = gross.minus(idle)
@@ -125,12 +150,15 @@ def run_once(machine, load, idle, watch):
     return Run(net / outcome.units, rest / outcome.units, outcome.units, outcome.payload, gross.seconds)
 
 
-def warm_up(machine, load, part):
+def warm_up(machine, case):
     """A part of the load, not counted: first packets make neighbours, buffers and code that later ones find."""
+    machine.begin_anew(case.configuration)
+    load = case.workload
     # The modelled caches are empty at the start of each repetition: here they make the machine as slow as it is then.
     with machine.counter.modelled_caches() if load.cache else contextlib.nullcontext():
-        work = KINDS[load.kind](machine, dataclasses.replace(load, count=int(load.count * part)))
-        for _ in range(2):
+        work = KINDS[load.kind](machine, dataclasses.replace(load, count=int(load.count * load.warm_up)))
+        next(work)
+        with machine.counter.speed(load.speed):
             next(work)
         end(work)
 
@@ -144,9 +172,9 @@ def end(work):
     raise AssertionError("a workload yields twice")
 
 
-def measure(machine, case, repetitions, idle, watch, progress):
-    """At most so many repetitions of a case, fewer where the first ones agree; a loss or any other fault ends it and is
-    kept as its problem.
+def measure(machine, case, idle, watch, progress):
+    """As many repetitions of a case as it may have, fewer where the first ones agree; a loss or any other fault ends it
+    and is kept as its problem.
     """
     result = Result(case, [])
     try:
@@ -159,14 +187,14 @@ def measure(machine, case, repetitions, idle, watch, progress):
             result.drivers = machine.drivers()
             dropped = drops.counters(machine)
         with watch("warmed up"):
-            warm_up(machine, case.workload, case.configuration.warm_up)
-        for number in range(repetitions):
-            run = run_once(machine, case.workload, idle, watch)
+            warm_up(machine, case)
+        for number in range(case.workload.most):
+            run = run_once(machine, case, idle, watch)
             result.runs.append(run)
             progress(f"{case.name}: repetition {number + 1}, {run.net.instructions():.0f} instructions a "
                      f"{case.workload.unit}, " + describe_batches(run))
             if len(result.runs) >= case.workload.repeat and is_enough(
-                    [run.net.instructions() for run in result.runs], sum(run.seconds for run in result.runs)):
+                    [run.net.figure() for run in result.runs], sum(run.seconds for run in result.runs)):
                 break
     except (LabError, snapshot.Broken, OSError) as error:
         if machine.machine.qemu.poll() is not None:

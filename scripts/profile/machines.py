@@ -28,9 +28,8 @@ KERNEL_SYMBOLS = "/run/kallsyms.gz"
 LANDMARK = "_copy_to_iter"
 # What Xen hides from a PV guest of the lab's processor: AVX goes with XSAVE, and page tables have four levels.
 NATIVE_CPU = f"{CPU},avx=off,avx2=off,la57=off"
-# Microseconds that a guest runs before Xen lets another one have its CPU, 1000 by default. The emulated machine is
-# slower than a real one by some such factor: with less, it is chance how many packets meet a change of guests.
-RATELIMIT = 40000
+# Each of the two guests has a CPU of its own.
+GUEST_CPU, SECOND_GUEST_CPU = 1, 2
 # The emulated processor's clock looks unsteady to Linux, which would change to a dearer one in the middle of a run.
 STEADY_CLOCK = "tsc=nowatchdog"
 # Without the interrupt of Xen's serial line: where the emulator is slow one takes milliseconds, and then Xen gives it
@@ -189,13 +188,19 @@ class Profiled:
                                 f"ethtool -K {self.cards[0]} rx-udp-gro-forwarding {configuration.udp_gro}")
             self.settings["cards"] = configuration.udp_gro, tcp
 
+    def begin_anew(self, configuration):
+        """Has both ends of a vif forget what adaptive moderation has found out so far."""
+
     def without_generators(self):
         """Removes packet generators: their threads wake up ten times a second, though they have nothing to do."""
 
     def quiet(self):
-        """Stops what Linux does by itself and in bouts: it samples which memory is in use."""
+        """Stops what Linux does by itself and in bouts: it samples which memory is in use. And has it begin each stream
+        as it began the one before, knowing nothing of that.
+        """
         for host in {self.subject, self.cards_host, self.peer} - {None}:
-            host.run("f=/sys/module/damon_stat/parameters/enabled; [ ! -e $f ] || echo N >$f")
+            host.run("f=/sys/module/damon_stat/parameters/enabled; [ ! -e $f ] || echo N >$f; "
+                     "echo 1 >/proc/sys/net/ipv4/tcp_no_metrics_save")
 
     def finish(self):
         """Switches off and leaves a record of what was run."""
@@ -223,6 +228,7 @@ class Native(Profiled):
         self.spaces = {0: Space(1, table)}
         self.counter.probe([*probes.requests(probes.KERNEL, table), *card_probe(table)])
         self.quiet()
+        self.counter.keep_pace(True)
 
     def use(self, configuration, tcp=False):
         """Makes the machine ready for a configuration; here there is one."""
@@ -238,16 +244,14 @@ class Native(Profiled):
 class Xen(Profiled):
     """Xen, dom0 with the cards on CPU 0 and a guest on CPU 1 that has one vif for each configuration."""
 
-    def __init__(self, folder, configurations, cache=False, paced=False):
+    def __init__(self, folder, configurations, cache=False):
         super().__init__(folder, cache)
-        # Whether the two CPUs keep one pace while they are counted.
-        self.paced = paced
         options = [*self.counter.qemu_options(), *self.world.qemu_options(DOM0_CARD), *tcp_options(DOM0_TCP_CARD)]
         # Configurations of one boot agree in their options.
         # With fast strings (see `SLOW_STRINGS`): a copy is one instruction, and its bytes are counted beside.
         self.lab = lab.Lab(folder, "ours", f"{configurations[0].dom0_options} {STEADY_CLOCK}",
-                           make_machine=functools.partial(Machine, qemu_options=options, cpu=CPU), quick_hotplug=True,
-                           xen_options=QUIET_CONSOLE)
+                           make_machine=functools.partial(Machine, qemu_options=options, cpu=CPU, guest_cpus=2),
+                           quick_hotplug=True, xen_options=QUIET_CONSOLE)
         self.machine = self.lab.machine
         self.cards_host = self.lab.dom0
         # In place of Debian's script the lab's own, which starts few programs.
@@ -265,35 +269,34 @@ class Xen(Profiled):
         # As on a host, where the card is in the bridge before the guest comes.
         for net in ours:
             self.cards_host.run(f"ip link set {self.cards[0]} master br{net} up")
-        self.subject = self._guest("g1", HOST)
+        self.subject = self._guest("g1", HOST, GUEST_CPU)
         if ours and "forwarding: on" not in self.cards_host.output(f"ethtool -k {self.cards[0]} | grep udp-gro"):
             raise LabError(f"{OUR_SCRIPT} left the card's rx-udp-gro-forwarding as it was")
         self._read_symbols()
         self.quiet()
         # From here on: booting would take twice as long.
-        if self.paced:
-            self.counter.pace(True)
+        self.counter.keep_pace(True)
 
     def add_peer(self):
-        """A second guest, on the first one's CPU, for traffic from guest to guest; both have the same modules."""
+        """A second guest, for traffic from guest to guest."""
         self.without_generators()
-        if self.paced:
-            self.counter.pace(False)
+        self.counter.keep_pace(False)
         # The hotplug script of the new guest sets up the card too.
         self.settings.pop("cards", None)
-        self.peer = self._guest("g2", SECOND_HOST)
-        if module_places(self.peer) != module_places(self.subject):
-            raise LabError("the guests have their modules at different addresses: CPU 1 cannot be told by symbols")
+        self.peer = self._guest("g2", SECOND_HOST, SECOND_GUEST_CPU)
+        first, second = self.spaces[GUEST_CPU], self.spaces[SECOND_GUEST_CPU]
+        alike = module_places(self.peer) == module_places(self.subject)
+        kernel = first.kernel if alike else second.kernel + module_symbols(self.peer)
+        learned = Space(second.domain, kernel, second.xen, loops=second.loops)
+        self.spaces = self.first_spaces = {**self.first_spaces, SECOND_GUEST_CPU: learned}
         self.quiet()
-        if self.paced:
-            self.counter.pace(True)
-        self.cards_host.run(f"xl sched-credit2 -s -p Pool-0 -r {RATELIMIT}")
+        self.counter.keep_pace(True)
         # The new guest has to learn its routes.
         self.net = None
 
-    def _guest(self, name, host):
+    def _guest(self, name, host, cpu):
         vifs = [hosts.vif(net, host, script) for net, script in sorted(self.vifs.items())]
-        guest = self.lab.new_guest(name, host, vifs=vifs, drivers=[FRONT, STOCK_FRONT], options=self.guest_options)
+        guest = self.lab.new_guest(name, host, vifs, [FRONT, STOCK_FRONT], options=self.guest_options, cpu=cpu)
         for net in self.vifs:
             guest.wait_link(net)
         return guest
@@ -304,7 +307,10 @@ class Xen(Profiled):
         dom0 = core + module_symbols(self.cards_host)
         guest = core + module_symbols(self.subject)
         loops = waiting_loops()
-        self.spaces = self.first_spaces = {0: Space(0, dom0, xen, loops=loops), 1: Space(1, guest, xen, loops=loops)}
+        self.spaces = self.first_spaces = {
+            0: Space(0, dom0, xen, loops=loops), GUEST_CPU: Space(1, guest, xen, loops=loops),
+            # Which has nothing but Xen and the kernel's own symbols until there is a second guest.
+            SECOND_GUEST_CPU: Space(1, core, xen, loops=loops)}
         # Modules that were loaded later, by the CPU that runs them.
         self.learned = set()
         # A function of the kernel counts once for both domains: the plugin tells the CPUs apart.
@@ -320,7 +326,7 @@ class Xen(Profiled):
 
     def learn(self, host, module):
         """Takes in the symbols of a module that was loaded after the boot, once."""
-        vcpu = 0 if host is self.cards_host else 1
+        vcpu = 0 if host is self.cards_host else GUEST_CPU
         if (vcpu, module) not in self.learned:
             space = self.spaces[vcpu]
             kernel = space.kernel + module_symbols(host, module)
@@ -363,6 +369,15 @@ class Xen(Profiled):
         """The two ends of the vif in use, as (host, name of its device): the driver domain's and the guest's."""
         return ((self.cards_host, self.subject.vif(self.index())), (self.subject, self.link(self.subject)))
 
+    def begin_anew(self, configuration):
+        guests = [guest for guest in (self.subject, self.peer) if guest and configuration.adaptive]
+        ends = [(self.cards_host, guest.vif(self.index())) for guest in guests]
+        ends += [(guest, self.link(guest)) for guest in guests]
+        # Switched off and on: then it is as it was when the devices came.
+        command = "ethtool -C {0} adaptive-rx off adaptive-tx off && ethtool -C {0} adaptive-rx on adaptive-tx on"
+        for running in [host.start(command.format(link)) for host, link in ends]:
+            running.wait()
+
     def drivers(self):
         """What the two ends of the vif in use say that they are."""
         if self.net not in self.driver_names:
@@ -370,12 +385,12 @@ class Xen(Profiled):
         return self.driver_names[self.net]
 
 
-def boot(configurations, folder, cache=False, paced=False):
+def boot(configurations, folder, cache=False):
     """The machine for configurations that share one (`Configuration.boot`)."""
     if configurations[0].machine == "native":
         machine = Native(folder, cache)
     else:
-        machine = Xen(folder, configurations, cache, paced)
+        machine = Xen(folder, configurations, cache)
     try:
         machine.set_up()
     except BaseException:

@@ -42,7 +42,8 @@ KERNEL = {
 CARD = {"igb_msix_ring": "-"}
 CARD_CPU = 0
 # What the plugin itself counts so: see its README.md.
-GIVEN_UP = "pace_given_up"
+GIVEN_UP, LOST = "pace_given_up", "pace_lost"
+TOO_SLOW = "instructions that the host was too slow for"
 # Xen has a function of this name too: in the plugin's output the kernel's is called otherwise.
 RENAMED = {"memcpy": "kernel_memcpy"}
 
@@ -90,6 +91,8 @@ def events(probes, domains):
             add(domain, "interrupts of the card", count)
         elif name == GIVEN_UP:
             add(domain, "waits for the other CPU given up by the emulator", count)
+        elif name == LOST:
+            add(domain, TOO_SLOW, count)
         elif name == "xen_evtchn_do_upcall":
             add(domain, "upcalls", count)
         elif name in ("_copy_to_iter", "_copy_from_iter"):

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Profiles: run.py [PATTERN…] [--list] [--repeat N] [--top N] [--cache] [--pace] [--set NAME=VALUE…]
+"""Profiles: run.py [PATTERN…] [--list] [--repeat N] [--top N] [--cache] [--set NAME=VALUE…]
         [--compare FOLDER] [--document]
 
 Boots each configuration, runs the workloads, and writes JSON, a text table and charts under one folder, which is
@@ -56,7 +56,7 @@ def main():
     units = costs.load()
     folder = pathlib.Path(options.folder) if options.folder else new_folder()
     folder.mkdir(parents=True, exist_ok=True)
-    progress(f"{len(chosen)} cases, at most {options.repeat} repetitions each; everything is kept in {folder}")
+    progress(f"{len(chosen)} cases; everything is kept in {folder}")
     with WATCH("waited for another lab"):
         take_turn()
     results = run_all(chosen, options, folder)
@@ -78,13 +78,11 @@ def arguments():
     parser.add_argument("patterns", nargs="*", metavar="PATTERN",
                         help="configuration/workload, * allowed, or one of the two")
     parser.add_argument("--list", action="store_true", help="name the cases, without PATTERN all there are, and stop")
-    parser.add_argument("--repeat", type=int, default=5, metavar="N",
-                        help="repetitions at most (default 5), fewer if they agree")
+    parser.add_argument("--repeat", type=int, metavar="N",
+                        help="repetitions at most, fewer if they agree (default: the load's own)")
     parser.add_argument("--top", type=int, default=0, metavar="N",
                         help="also modules, and the N functions with most instructions")
     parser.add_argument("--cache", action="store_true", help="with the cache model, which is slow")
-    parser.add_argument("--pace", action="store_true",
-                        help="have the two CPUs of a Xen machine keep one pace: slower, other batches, less chance")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE",
                         help="another burst, rate, eitr, size or count for all workloads chosen")
     parser.add_argument("--compare", metavar="FOLDER", help="fail where an earlier run differs by more than 3 %%")
@@ -97,7 +95,10 @@ def arguments():
 def changed(workload, options):
     """The workload with other parameters."""
     if options.cache:
-        workload = dataclasses.replace(workload, cache=True)
+        # So slow that no speed can be kept.
+        workload = dataclasses.replace(workload, cache=True, speed=0)
+    if options.repeat:
+        workload = dataclasses.replace(workload, repeat=min(workload.repeat, options.repeat), most=options.repeat)
     for setting in options.set:
         name, _, value = setting.partition("=")
         if name not in ("burst", "rate", "eitr", "size", "count") or not value.isdigit():
@@ -122,8 +123,7 @@ def run_all(chosen, options, folder):
         machine = None
         try:
             with WATCH("booted"):
-                machine = machines.boot(configurations, place, any(case.workload.cache for case in group),
-                                        options.pace)
+                machine = machines.boot(configurations, place, any(case.workload.cache for case in group))
             progress(f"up after {machine.machine.boot_seconds:.0f} s")
             run_machine(machine, configurations, group, options, results)
         except Exception as error:
@@ -165,11 +165,10 @@ def run_machine(machine, configurations, group, options, results):
                 with WATCH("background"):
                     machine.use(configuration)
                     idle[configuration.net] = background = experiment.background(machine)
-                rate = background.instructions() / background.seconds / 1e6
+                rate = experiment.rate(background) / 1e6
                 progress(f"{configuration.name}: background is {rate:.2f} million instructions a second")
             for case in own:
-                results.append(experiment.measure(machine, case, options.repeat, idle[configuration.net], WATCH,
-                                                  progress))
+                results.append(experiment.measure(machine, case, idle[configuration.net], WATCH, progress))
 
 
 def write(folder, results, units, options):
@@ -180,13 +179,12 @@ def write(folder, results, units, options):
              *(f"{key}: {value}" for key, value in ground.items())]
     (folder / "profile.txt").write_text("\n".join([*notes, "", text, "", tables.cost_sources(units), ""]))
     (folder / "profile.json").write_text(json.dumps({
-        "ground": ground, "repetitions": options.repeat, "one pace": options.pace,
-        "seconds": time.monotonic() - START,
+        "ground": ground, "seconds": time.monotonic() - START,
         "seconds by activity": WATCH.seconds, "unit costs": units,
         "cases": {result.case.name: {**result.as_json(), **modelled(result, units)} for result in results},
     }, indent=1))
     drawn = charts.draw(folder, results, units)
-    (folder / document.FIGURES).write_text(document.figures(results, units, ground, options.repeat, drawn))
+    (folder / document.FIGURES).write_text(document.figures(results, units, ground, drawn))
 
 
 def modelled(result, units):

@@ -1,7 +1,7 @@
 """Results as text: per workload a column for each configuration, and the tables of events, costs and caches."""
 import classes
 import costs
-from experiment import per_interrupt
+from experiment import per_interrupt, too_slow
 
 WIDTH = 14
 LABEL = 54
@@ -11,6 +11,7 @@ EVENT_ROWS = ["hypercalls", "event channel sends", "upcalls", "entries into the 
               "copies inside a kernel", "bytes copied inside a kernel"]
 EVENT_PREFIXES = ["grant operations: ", "grant hypercalls: ", "TLB flushes: ", "hypercall "]
 SPREAD_LIMIT = 0.03
+TOO_SLOW_LIMIT = 0.02
 
 
 def row(words, values, form="{:.0f}"):
@@ -55,6 +56,8 @@ def section(group, units, top):
     for result in group:
         if result.spread > SPREAD_LIMIT:
             lines.append(f"  {result.case.name}: the repetitions differ by more than {SPREAD_LIMIT:.0%}")
+        if (share := too_slow(result)) > TOO_SLOW_LIMIT:
+            lines.append(f"  {result.case.name}: the host was too slow for {share:.0%} of the time")
         if top:
             lines += top_functions(result, top)
     return lines

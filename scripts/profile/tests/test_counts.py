@@ -1,4 +1,6 @@
 """Snapshots, differences, events, the arithmetic on counts, and the cost model."""
+import contextlib
+import io
 import pathlib
 import tempfile
 import unittest
@@ -125,6 +127,12 @@ class Arithmetic(unittest.TestCase):
         only_idle = counts.Counts(4.0, {"user0": [10, 2]})
         self.assertEqual(counted().minus(only_idle).kinds["user0"], [-5, -1])
 
+    def test_runs_are_compared_by_misses_where_these_are_modelled(self):
+        found = counts.Counts(1.0, {"kern": [100, 0], "waiting0": [50, 0]})
+        self.assertEqual(found.figure(), 100)
+        found.misses = {"kern": [7, 3, 1], "xen0": [5, 0, 0]}
+        self.assertEqual(found.figure(), 12)
+
     def test_a_unit_of_work_is_a_quotient(self):
         self.assertEqual((counted() / 10).kinds["kern0"], [50, 20])
 
@@ -175,12 +183,21 @@ class Model(unittest.TestCase):
 
 class Comparison(unittest.TestCase):
     def test_runs_are_compared_case_by_case(self):
-        def run(instructions):
+        def run(instructions, rate=1):
             kinds = {"kern": {"instructions": instructions}, "waiting0": {"instructions": 10 ** 9 - instructions}}
-            return {"cases": {"a/b": {"per unit": {"classes": kinds}}, "c/d": {}}}
+            case = {"parameters": {"rate": rate}, "per unit": {"classes": kinds}}
+            return {"cases": {"a/b": case, "c/d": {}}}
 
         self.assertAlmostEqual(compare.differences(run(100), run(102))["a/b"], 0.02)
         self.assertEqual(compare.differences({"cases": {}}, run(1)), {})
+        self.assertEqual(compare.differences(run(100), run(100, rate=2)), {"a/b": None})
+        with contextlib.redirect_stdout(io.StringIO()) as said:
+            self.assertEqual(compare.against("earlier", run(100), run(102)), [])
+            self.assertEqual(compare.against("earlier", run(100), run(104)), ["a/b (compared)"])
+            self.assertEqual(compare.against("earlier", run(100), run(100, rate=2)), ["a/b (compared)"])
+            self.assertEqual(compare.against("earlier", {"cases": {}}, run(100)), ["comparison"])
+        self.assertEqual(said.getvalue().count("ANOTHER LOAD"), 1)
+        self.assertEqual(said.getvalue().count("MORE THAN ALLOWED"), 1)
 
 
 if __name__ == "__main__":

@@ -37,7 +37,7 @@ def results():
 class Figures(unittest.TestCase):
     def page(self, folder):
         drawn = charts.draw(folder, results(), costs.load())
-        return drawn, document.figures(results(), costs.load(), {"cpu": "none"}, 3, drawn)
+        return drawn, document.figures(results(), costs.load(), {"cpu": "none"}, drawn)
 
     def test_a_run_becomes_a_page_and_its_charts(self):
         with tempfile.TemporaryDirectory() as name:

@@ -10,6 +10,7 @@ use std::{fs, thread};
 use nix::sys::signal::{SigSet, SigmaskHow};
 
 use crate::probes::Probe;
+use crate::speed::Rate;
 use crate::units::SnapshotNumber;
 
 /// Longest line that is read.
@@ -24,8 +25,8 @@ pub enum Request {
     Probes(Vec<Probe>),
     /// Switch the cache model.
     Cache(bool),
-    /// Switch the processors' common pace.
-    Pace(bool),
+    /// Switch the processors' common pace: on with a speed, or off.
+    Pace(Option<Rate>),
 }
 
 impl std::str::FromStr for Request {
@@ -47,8 +48,11 @@ impl std::str::FromStr for Request {
             }
             ("cache", "on") => Ok(Request::Cache(true)),
             ("cache", "off") => Ok(Request::Cache(false)),
-            ("pace", "on") => Ok(Request::Pace(true)),
-            ("pace", "off") => Ok(Request::Pace(false)),
+            ("pace", "off") => Ok(Request::Pace(None)),
+            ("pace", rate) => {
+                let rate = rate.parse().map_err(|_| format!("{rate:?} is no rate"))?;
+                Ok(Request::Pace(Some(Rate(rate))))
+            }
             _ => Err(format!("there is no request {:?}", line.trim())),
         }
     }
@@ -114,8 +118,8 @@ mod tests {
         );
         assert_eq!(parse("cache on\n"), Ok(Request::Cache(true)));
         assert_eq!(parse("cache off"), Ok(Request::Cache(false)));
-        assert_eq!(parse("pace on\n"), Ok(Request::Pace(true)));
-        assert_eq!(parse("pace off"), Ok(Request::Pace(false)));
+        assert_eq!(parse("pace 50\n"), Ok(Request::Pace(Some(Rate(50)))));
+        assert_eq!(parse("pace off"), Ok(Request::Pace(None)));
         let Ok(Request::Probes(probes)) = parse("probe 10 a rdi,rdx; 20 b -\n") else {
             panic!("two probes");
         };

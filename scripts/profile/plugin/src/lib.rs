@@ -7,11 +7,13 @@
 pub mod cache;
 pub mod control;
 pub mod granules;
+pub mod icr;
 pub mod options;
 pub mod pace;
 pub mod plan;
 pub mod probes;
 pub mod snapshot;
+pub mod speed;
 pub mod units;
 
 // QEMU's symbols exist only inside QEMU, so that a test has neither of these.

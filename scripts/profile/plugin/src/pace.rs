@@ -1,25 +1,24 @@
 // SPDX-License-Identifier: GPL-2.0
 //! One pace for all processors, in instructions, whatever the host does with the threads that run them.
 //!
-//! Each processor looks at the others once in a [`STRIDE`] and waits while it is ahead of one that is awake. After it
-//! has sent an interrupt it waits until one that was asleep has woken up: the host takes as long for that as the sender
-//! takes for tens of thousands of instructions, and now longer and now shorter.
+//! Each processor looks at the others once in a [`STRIDE`] and waits while it is ahead of one that is awake, or of the
+//! machine's [`Speed`]. After it has sent an interrupt to one that sleeps it waits until that has woken up: the host
+//! takes as long for that as the sender takes for tens of thousands of instructions, and now longer and now shorter.
 //!
-//! Nothing but the pace depends on what is kept here, so that no order between memory accesses matters.
+//! Nothing but the pace depends on what is kept here, so that no order between memory accesses matters, but for one:
+//! who is called and wakes up meanwhile must not be waited for (`State::called`).
 
 use std::hint;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed, Ordering::SeqCst};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::icr::Command;
+use crate::speed::{Rate, Speed};
 use crate::units::Vcpu;
 
 /// Instructions from one look at the other processors to the next.
 pub const STRIDE: u64 = 1000;
-
-/// The number of the x2APIC's interrupt command register, by which a processor sends interrupts to others (Intel SDM,
-/// volume 3, table "Local APIC Register Address Map Supported by x2APIC").
-pub const INTERRUPT_COMMAND: u32 = 0x830;
 
 /// How many instructions a processor may be ahead of another one.
 const LEAD: u64 = 2 * STRIDE;
@@ -38,70 +37,97 @@ struct State {
     progress: AtomicU64,
     /// Whether it runs code, and does not wait for an interrupt.
     awake: AtomicBool,
-    /// How often it has woken up.
-    wakings: AtomicU64,
-    /// Where it has sent an interrupt while another slept: the wakings of all by then, plus one; else 0.
-    sent_at: AtomicU64,
+    /// Whether it has been sent an interrupt and has not woken up since. The sender sets this before it looks whether
+    /// it is awake, and a processor clears it after it is: one of the two sees the other.
+    called: AtomicBool,
+    /// Whether it has called somebody that slept, and has not waited for that yet.
+    calls: AtomicBool,
     /// Waits that ended before what they waited for came.
     given_up: AtomicU64,
 }
 
 /// How far each processor is.
 #[derive(Debug)]
-pub struct Pace(Vec<State>);
+pub struct Pace {
+    states: Vec<State>,
+    speed: Speed,
+}
 
 impl Pace {
     /// Processors that are asleep.
     #[must_use]
     pub fn new(vcpus: u32) -> Self {
-        Pace(Vcpu::all(vcpus).map(|_| State::default()).collect())
+        Pace {
+            states: Vcpu::all(vcpus).map(|_| State::default()).collect(),
+            speed: Speed::new(),
+        }
+    }
+
+    /// All processors are equally far, and go at this speed from here on.
+    pub fn begin(&self, rate: Rate) {
+        self.speed.begin(rate);
+        for it in &self.states {
+            it.progress.store(0, Relaxed);
+        }
     }
 
     /// `vcpu` has nothing to do until an interrupt comes.
     pub fn falls_asleep(&self, vcpu: Vcpu) {
-        if let Some(own) = self.0.get(vcpu.index()) {
-            own.awake.store(false, Relaxed);
+        if let Some(own) = self.states.get(vcpu.index()) {
+            own.awake.store(false, SeqCst);
         }
     }
 
     /// `vcpu` goes on.
     pub fn wakes_up(&self, vcpu: Vcpu) {
-        let Some(own) = self.0.get(vcpu.index()) else {
+        let Some(own) = self.states.get(vcpu.index()) else {
             return;
         };
-        let awake = self.0.iter().filter(|it| it.awake.load(Relaxed));
+        let awake = self.states.iter().filter(|it| it.awake.load(Relaxed));
         let farthest = awake.map(|it| it.progress.load(Relaxed)).max();
-        own.progress.fetch_max(farthest.unwrap_or(0), Relaxed);
-        own.wakings.fetch_add(1, Relaxed);
-        own.awake.store(true, Relaxed);
+        let here = farthest.unwrap_or_else(|| self.speed.now());
+        own.progress.fetch_max(here, Relaxed);
+        own.awake.store(true, SeqCst);
+        own.called.store(false, SeqCst);
     }
 
     /// `vcpu` is about to send an interrupt and has run `more` instructions that it has not told yet.
-    pub fn sends(&self, vcpu: Vcpu, more: u64) {
-        let Some(own) = self.0.get(vcpu.index()) else {
+    pub fn sends(&self, vcpu: Vcpu, command: Command, more: u64) {
+        let Some(own) = self.states.get(vcpu.index()) else {
             return;
         };
         own.progress.fetch_add(more, Relaxed);
-        if self.0.iter().any(|it| !it.awake.load(Relaxed)) {
-            own.sent_at.store(self.wakings() + 1, Relaxed);
+        for (target, it) in (0..).map(Vcpu).zip(&self.states) {
+            if target == vcpu || !command.reaches(vcpu, target) {
+                continue;
+            }
+            it.called.store(true, SeqCst);
+            if it.awake.load(SeqCst) {
+                it.called.store(false, SeqCst);
+            } else {
+                own.calls.store(true, Relaxed);
+            }
         }
     }
 
     /// `vcpu` has run `more` instructions that it has not told yet: waits for those that it is ahead of.
     pub fn keep(&self, vcpu: Vcpu, more: u64) {
-        let Some(own) = self.0.get(vcpu.index()) else {
+        let Some(own) = self.states.get(vcpu.index()) else {
             return;
         };
-        let here = own
-            .progress
-            .fetch_add(more, Relaxed)
-            .saturating_add(more)
-            .saturating_sub(LEAD);
-        own.awake.store(true, Relaxed);
-        let sent_at = own.sent_at.swap(0, Relaxed);
-        let woken = sent_at == 0 || wait_until(|| self.wakings() >= sent_at);
-        let behind = |it: &State| it.awake.load(Relaxed) && it.progress.load(Relaxed) < here;
-        let together = wait_until(|| !self.0.iter().any(behind));
+        let here = own.progress.fetch_add(more, Relaxed).saturating_add(more);
+        own.awake.store(true, SeqCst);
+        own.called.store(false, SeqCst);
+        let called = |it: &State| it.called.load(Relaxed);
+        let woken =
+            !own.calls.swap(false, Relaxed) || wait_until(|| !self.states.iter().any(called));
+        let ahead = self.speed.ahead(here);
+        if !ahead.is_zero() {
+            thread::sleep(ahead.min(LIMIT));
+        }
+        let behind = here.saturating_sub(LEAD);
+        let is_behind = |it: &State| it.awake.load(Relaxed) && it.progress.load(Relaxed) < behind;
+        let together = wait_until(|| !self.states.iter().any(is_behind));
         own.given_up
             .fetch_add(u64::from(!woken) + u64::from(!together), Relaxed);
     }
@@ -109,12 +135,14 @@ impl Pace {
     /// How many waits of `vcpu` ended before what they waited for came.
     #[must_use]
     pub fn given_up(&self, vcpu: Vcpu) -> u64 {
-        let own = self.0.get(vcpu.index());
+        let own = self.states.get(vcpu.index());
         own.map_or(0, |it| it.given_up.load(Relaxed))
     }
 
-    fn wakings(&self) -> u64 {
-        self.0.iter().map(|it| it.wakings.load(Relaxed)).sum()
+    /// Instructions that the host was too slow for.
+    #[must_use]
+    pub fn lost(&self) -> u64 {
+        self.speed.lost()
     }
 }
 
@@ -142,6 +170,10 @@ mod tests {
 
     const FAST: Vcpu = Vcpu(0);
     const SLOW: Vcpu = Vcpu(1);
+    const TO_SLOW: Command = Command {
+        low: 0xfb,
+        destination: SLOW.0,
+    };
 
     fn both_awake() -> Pace {
         let pace = Pace::new(2);
@@ -151,7 +183,7 @@ mod tests {
     }
 
     fn progress(pace: &Pace, vcpu: Vcpu) -> u64 {
-        pace.0[vcpu.index()].progress.load(SeqCst)
+        pace.states[vcpu.index()].progress.load(SeqCst)
     }
 
     #[test]
@@ -196,10 +228,10 @@ mod tests {
     fn a_sender_waits_for_who_slept_when_it_sent() {
         let pace = both_awake();
         pace.falls_asleep(SLOW);
-        pace.sends(FAST, 1);
+        pace.sends(FAST, TO_SLOW, 1);
         pace.keep(FAST, 1);
         assert_eq!(pace.given_up(FAST), 1);
-        pace.sends(FAST, 1);
+        pace.sends(FAST, TO_SLOW, 1);
         pace.wakes_up(SLOW);
         // It may be asleep again by the time the sender looks.
         pace.falls_asleep(SLOW);
@@ -208,7 +240,7 @@ mod tests {
         assert_eq!(progress(&pace, FAST), 4);
         // Where nobody slept there is nobody to wait for.
         pace.wakes_up(SLOW);
-        pace.sends(FAST, 1);
+        pace.sends(FAST, TO_SLOW, 1);
         pace.keep(FAST, 1);
         assert_eq!(pace.given_up(FAST), 1);
     }
@@ -217,10 +249,40 @@ mod tests {
     fn processors_that_do_not_exist_are_nobody() {
         let pace = both_awake();
         pace.wakes_up(Vcpu(2));
-        pace.sends(Vcpu(2), 1);
+        pace.sends(Vcpu(2), TO_SLOW, 1);
         pace.keep(Vcpu(2), 1 << 20);
         pace.falls_asleep(Vcpu(2));
         assert_eq!(pace.given_up(Vcpu(2)), 0);
         assert_eq!((progress(&pace, FAST), progress(&pace, SLOW)), (0, 0));
+    }
+
+    #[test]
+    fn one_that_is_not_called_is_not_waited_for() {
+        let pace = both_awake();
+        pace.falls_asleep(SLOW);
+        let to_none = Command {
+            low: 0xfb,
+            destination: 2,
+        };
+        pace.sends(FAST, to_none, 1);
+        pace.keep(FAST, 1);
+        assert_eq!(pace.given_up(FAST), 0);
+    }
+
+    #[test]
+    fn nobody_is_faster_than_the_speed() {
+        let pace = both_awake();
+        pace.falls_asleep(SLOW);
+        pace.begin(Rate(10));
+        let start = Instant::now();
+        for _ in 0..100 {
+            pace.keep(FAST, STRIDE);
+        }
+        assert!(start.elapsed() > Duration::from_millis(9));
+        assert_eq!(pace.given_up(FAST), 0);
+        // Who wakes up alone is as far as the time.
+        pace.falls_asleep(FAST);
+        pace.wakes_up(SLOW);
+        assert!(progress(&pace, SLOW) >= 90_000);
     }
 }

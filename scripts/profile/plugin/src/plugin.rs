@@ -19,8 +19,9 @@ use crate::ffi::{
     Scoreboard, StartingVcpu, Target,
 };
 use crate::granules::{Granules, Label, Slot, CAPACITY};
+use crate::icr::{self, Command};
 use crate::options::Options;
-use crate::pace::{Pace, INTERRUPT_COMMAND, STRIDE};
+use crate::pace::{Pace, STRIDE};
 use crate::plan::{plan, Instruction, Step, MAX_INSTRUCTION};
 use crate::probes::{parse_file, Hits, Key, ProbeCounts, ProbeNumber, ProbeTable, Register};
 use crate::snapshot::{Counts, Snapshot, VcpuCounts};
@@ -167,9 +168,17 @@ pub(crate) fn writes_register(vcpu: Vcpu, running: &RunningVcpu<'_>) {
     let Some(handles) = plugin.registers.get() else {
         return;
     };
-    let number = Register::ECX.part(running.register(handles, Register::ECX));
-    if number == INTERRUPT_COMMAND.into() {
-        plugin.pace.sends(vcpu, plugin.untold.get(0, vcpu));
+    let read = |half: Register| {
+        let value = half.part(running.register(handles, half));
+        u32::try_from(value).unwrap_or(0)
+    };
+    if read(Register::ECX) == icr::ICR {
+        let command = Command {
+            low: read(Register::EAX),
+            destination: read(Register::EDX),
+        };
+        let more = plugin.untold.get(0, vcpu);
+        plugin.pace.sends(vcpu, command, more);
         // The instruction ends its block; the next one looks at the others.
         plugin.untold.set(0, vcpu, STRIDE);
     }
@@ -309,8 +318,14 @@ impl Plugin {
                 self.modelling.store(on, Ordering::Relaxed);
                 self.refresh.run()
             }
-            Request::Pace(on) => {
-                self.pacing.store(on, Ordering::Relaxed);
+            Request::Pace(rate) => {
+                if let Some(rate) = rate {
+                    self.pace.begin(rate);
+                }
+                // Another speed needs no other code.
+                if self.pacing.swap(rate.is_some(), Ordering::Relaxed) == rate.is_some() {
+                    return Ok(());
+                }
                 self.refresh.run()
             }
         }
@@ -354,13 +369,15 @@ impl Plugin {
             }
         }
         counts.probes = self.hits.of(vcpu);
-        let given_up = Hits {
-            count: self.pace.given_up(vcpu),
-            sum: 0,
-        };
-        if given_up.count != 0 {
-            let name = "pace_given_up".into();
-            counts.probes.push((name, Key::Value(0), given_up));
+        // What is lost is lost for the machine.
+        let lost = if vcpu.0 == 0 { self.pace.lost() } else { 0 };
+        let of_pace = [
+            ("pace_given_up", self.pace.given_up(vcpu)),
+            ("pace_lost", lost),
+        ];
+        for (name, count) in of_pace.into_iter().filter(|&(_, count)| count != 0) {
+            let hits = Hits { count, sum: 0 };
+            counts.probes.push((name.into(), Key::Value(0), hits));
         }
         counts
     }

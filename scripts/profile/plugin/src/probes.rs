@@ -24,11 +24,16 @@ pub struct Register {
 }
 
 impl Register {
+    /// The low half of `rax`: for `wrmsr` that of the value.
+    pub const EAX: Self = Self::half(0);
     /// The low half of `rcx`: for `wrmsr` the number of the register.
-    pub const ECX: Self = Register {
-        number: 2,
-        half: true,
-    };
+    pub const ECX: Self = Self::half(2);
+    /// The low half of `rdx`: for `wrmsr` the high half of the value.
+    pub const EDX: Self = Self::half(3);
+
+    const fn half(number: usize) -> Self {
+        Register { number, half: true }
+    }
 
     /// `rdi` or `r8` for 64 bits, `edi` or `r8d` for 32.
     fn parse(name: &str) -> Result<Self, BadProbe> {
