@@ -24,8 +24,8 @@ class Configuration:
     # Whether the card's receive offload puts UDP together that is only forwarded (`rx-udp-gro-forwarding`): off is
     # Linux's default, on is what our hotplug script makes.
     udp_gro: str = "off"
-    # Whether adaptive moderation is on. It begins anew with each load or repetition (`Workload.anew`): it goes its way
-    # by what was before, and some loads have too few events for it to forget that.
+    # Whether adaptive moderation is switched on anew before loads or repetitions (`Workload.anew`): it goes its way by
+    # what was before, and some loads have too few events for it to forget that.
     adaptive: bool = False
     # Of the workloads, those in which it differs from another configuration, and of these the default set's.
     workloads: tuple = ("*",)
@@ -88,12 +88,12 @@ class Workload:
     at most. QEMU's igb waits about twice as long: so chosen, it interrupts about once for each burst; for cache-1472
     it cannot wait so long. What it did is in the results. The rate is two thirds of what the slowest guest takes:
     queues that have no room lose packets, and no case may. Small bursts are slower still, so that each is done with
-    before the next comes; but for in-1472-b8, where the next comes while the guest is at work. For rate-*, `burst` is 1
-    and `rate` 0: without pauses, as pktgen waits for room itself.
+    before the next comes; but for in-1472-b8, where the next comes while the guest is at work. rate-* have no pauses
+    (`burst` 1, `rate` 0): pktgen itself waits for room.
 
     `speed` is how many million instructions a second each processor runs while it is measured: what a host of two
-    processors has to spare. Streams and transactions have a peer that takes a part of the host, a third processor of
-    the machine takes another. Where the host was too slow, the results say so. With the cache model, which makes the
+    processors has to spare. Streams and transactions have a peer that takes a part of the host, a second guest has a
+    processor that takes another. Where the host was too slow, the results say so. With the cache model, which makes the
     host so slow that ticks would be most of the work, 0: as fast as it can.
     """
 
@@ -111,8 +111,8 @@ class Workload:
     speed: int = 40
     # How much of it comes before the first repetition, uncounted.
     warm_up: float = 1 / 4
-    # Whether adaptive moderation begins anew with each repetition, else with the load: transactions are many events, so
-    # that it soon knows that waiting is of no use, and tries again ever more seldom.
+    # Whether adaptive moderation begins anew with each repetition, else with the load: where there are many events, as
+    # with transactions and between guests, what it tries at first would be most of a repetition.
     anew: bool = True
     # With the cache model, which makes the machine slow.
     cache: bool = False
@@ -140,14 +140,14 @@ WORKLOADS = [
     Workload("in-48k-b6", "receive UDP, 48 KB, 6 packets an interrupt", "udp_in", BIG, 105, 6, 1200, 2300),
     Workload("out-1472", "send UDP, 1472 bytes", "udp_out", 1472, 6400, rate=1600, speed=25),
     Workload("tcp-in", "receive TCP", "tcp_in", count=24 << 20, eitr=1000, warm_up=1 / 2, speed=25),
-    Workload("tcp-out", "send TCP", "tcp_out", count=6 << 20, eitr=1000, repeat=9, most=9, warm_up=1 / 2,
+    Workload("tcp-out", "send TCP", "tcp_out", count=6 << 20, eitr=1000, repeat=6, most=6, warm_up=1 / 2,
              speed=30),
     Workload("rr", "one byte there and back", "transactions", count=1000, eitr=400, warm_up=1,
              speed=25, anew=False),
     Workload("guests-1472", "guest to guest UDP, 1472 bytes, one at a time", "udp_guests", 1472, 1000, 1, 200,
              warm_up=1, speed=25, anew=False, machines=("xen",)),
-    Workload("guests-tcp", "guest to guest TCP", "tcp_guests", count=24 << 20, repeat=3, warm_up=1, speed=25, anew=False,
-             machines=("xen",)),
+    Workload("guests-tcp", "guest to guest TCP", "tcp_guests", count=24 << 20, repeat=3, warm_up=1, speed=25,
+             anew=False, machines=("xen",)),
     Workload("rate-in-64", "frames of 64 bytes from dom0, dropped early by the guest", "rate_in", 64, 18000, 1, 0,
              speed=25, machines=("xen",)),
     Workload("rate-out-64", "frames of 64 bytes from the guest, dropped early by dom0", "rate_out", 64, 18000, 1, 0,
@@ -162,8 +162,8 @@ WORKLOADS = [
              by_name_only=True, machines=("xen",)),
     Workload("dom0-tcp-out", "TCP from the guest to a program in dom0", "tcp_to_dom0", count=32 << 20,
              by_name_only=True, machines=("xen",)),
-    Workload("out-48k", "send UDP, 48 KB", "udp_out", BIG, 120, by_name_only=True),
-    Workload("out-64", "send UDP, 64 bytes", "udp_out", 64, 4000, by_name_only=True),
+    Workload("out-48k", "send UDP, 48 KB", "udp_out", BIG, 120, rate=1600, speed=25, by_name_only=True),
+    Workload("out-64", "send UDP, 64 bytes", "udp_out", 64, 4000, rate=1600, speed=25, by_name_only=True),
 ]
 
 

@@ -10,7 +10,7 @@ TALK = ("usercopy", "kern", "xen1", "grantcopy", "kern0", "xen0")
 # What the talk's figure leaves out. The number is that of the domain: 0 the driver domain, 1 the guest.
 BESIDE = ("user1", "user0", "pktgen1", "pktgen0", "waiting1", "waiting0", "unattributed")
 ALL = TALK + BESIDE
-# How long Xen waits for its other CPU is a matter of when the emulator's threads get a processor: no work of a packet.
+# How long Xen waits for another CPU is a matter of when the emulator's threads get a processor: no work of a packet.
 WAITING = ("waiting1", "waiting0")
 WORK = tuple(kind for kind in ALL if kind not in WAITING)
 WORDS = {
@@ -24,7 +24,7 @@ WORDS = {
     "user0": "the driver domain's programs",
     "pktgen1": "the packet generator in the guest",
     "pktgen0": "the packet generator in the driver domain",
-    "waiting1": "Xen on the guest's CPU, waiting for the other CPU",
+    "waiting1": "Xen on the guest's CPU, waiting for another CPU",
     "waiting0": "Xen on the driver domain's CPU, waiting likewise",
     "unattributed": "kernel code without a symbol",
 }

@@ -21,7 +21,7 @@ def total(case):
     """All instructions, or with the cache model its misses of the first level: `counts.Counts.figure`."""
     misses = case["per unit"].get("misses")
     if misses:
-        return sum(row["l1"] for row in misses.values())
+        return sum(row["l1"] for kind, row in misses.items() if kind in classes.WORK)
     return sum(row["instructions"] for kind, row in case["per unit"]["classes"].items() if kind in classes.WORK)
 
 

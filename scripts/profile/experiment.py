@@ -84,8 +84,12 @@ def per_interrupt(run):
 
 def too_slow(result):
     """The part of the time in which the host did not run the machine at the speed of the load."""
-    run, speed = result.typical, result.case.workload.speed
-    return run.net.event(probes.TOO_SLOW) * run.units / (run.seconds * speed * 1e6) if speed else 0.0
+    speed = result.case.workload.speed
+    if not speed:
+        return 0.0
+    # Whether it was so while the background was taken is another matter.
+    lost = [(run.net.event(probes.TOO_SLOW) + run.background.event(probes.TOO_SLOW)) * run.units for run in result.runs]
+    return sum(lost) / (sum(run.seconds for run in result.runs) * speed * 1e6)
 
 
 def describe_batches(run):
@@ -156,7 +160,7 @@ def warm_up(machine, case):
     load = case.workload
     # The modelled caches are empty at the start of each repetition: here they make the machine as slow as it is then.
     with machine.counter.modelled_caches() if load.cache else contextlib.nullcontext():
-        work = KINDS[load.kind](machine, dataclasses.replace(load, count=int(load.count * load.warm_up)))
+        work = KINDS[load.kind](machine, dataclasses.replace(load, count=max(1, int(load.count * load.warm_up))))
         next(work)
         with machine.counter.speed(load.speed):
             next(work)

@@ -1,19 +1,18 @@
 """The machines that are profiled: native Linux, and Xen with dom0 and guests, each with a card and the plugin."""
-import base64
 import functools
-import gzip
 import pathlib
 import subprocess
 
 import hosts
 import image
+import kallsyms
 import lab
 import pktgen
 import probes
 import symbols
 import waiting
 from classes import Space
-from config import CACHE, DEBIAN_SCRIPT, FRONT, IMAGES, INSIDE, OUR_SCRIPT, RELEASE, REPO, STOCK_FRONT
+from config import DEBIAN_SCRIPT, FRONT, IMAGES, INSIDE, OUR_SCRIPT, REPO, STOCK_FRONT
 from counter import Counter
 from machine import CPU, LabError, Machine
 from source import NEXT_SLOT, World
@@ -23,9 +22,6 @@ CARD, TCP_CARD = "00:16:3e:00:00:0b", "00:16:3e:00:03:0b"
 DOM0_CARD, DOM0_TCP_CARD = "00:16:3e:ff:00:64", "00:16:3e:ff:00:65"
 # Where the host that runs QEMU is seen through its user-mode network, from any test network.
 TCP_NET, TCP_PEER = "10.0.255.0/24", "10.0.255.2"
-KERNEL_SYMBOLS = "/run/kallsyms.gz"
-# A function whose address shows that kept symbols are those of the kernel that runs.
-LANDMARK = "_copy_to_iter"
 # What Xen hides from a PV guest of the lab's processor: AVX goes with XSAVE, and page tables have four levels.
 NATIVE_CPU = f"{CPU},avx=off,avx2=off,la57=off"
 # Each of the two guests has a CPU of its own.
@@ -59,38 +55,6 @@ def waiting_loops():
     if not found:
         raise LabError("the hypervisor's code has no `pause`: what waits in it cannot be told")
     return found
-
-
-def core_symbols(host):
-    """The kernel's own symbols: the same in all machines, as none of them moves the kernel. Kept from run to run."""
-    kept = CACHE / "profile" / f"kernel-symbols-{RELEASE}.gz"
-    if not kept.exists():
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        host.run(f"awk '$4 == \"\" && $2 ~ /[tTwW]/' /proc/kallsyms | gzip >{KERNEL_SYMBOLS}", 120)
-        # Megabytes over a serial line, which is slow where the plugin counts each instruction.
-        data = host.machine.ask("get", 400, path=KERNEL_SYMBOLS)["data"]
-        kept.with_suffix(".new").write_bytes(base64.b64decode(data))
-        kept.with_suffix(".new").rename(kept)
-    table = symbols.kallsyms(gzip.decompress(kept.read_bytes()).decode())
-    said = host.output(f"awk '$3 == \"{LANDMARK}\" {{print $1}}' /proc/kallsyms", 120)
-    if not any(symbol.name == LANDMARK and symbol.start == int(said, 16) for symbol in table.symbols):
-        kept.unlink()
-        raise LabError(f"{host.name} has {LANDMARK} at {said}, and {kept} does not say so: removed it, run this again")
-    return table
-
-
-def module_symbols(host, module=""):
-    """Those of the modules that a domain has loaded, or of one of them."""
-    # Packed, since the way is a serial line.
-    which = f"[{module}]" if module else "["
-    text = host.output(f"grep -F '{which}' /proc/kallsyms | awk '$2 ~ /[tTwW]/ {{print $1, $2, $3, $4}}' | gzip "
-                       "| base64", 120)
-    return symbols.kallsyms(gzip.decompress(base64.b64decode(text)).decode())
-
-
-def module_places(host):
-    """Names and addresses of the modules that a domain has loaded."""
-    return host.output("awk '{print $1, $6}' /proc/modules | sort")
 
 
 def card_probe(table):
@@ -224,7 +188,7 @@ class Native(Profiled):
         self.address = f"10.0.0.{HOST}"
         self.subject.wait_until(f"ip -o addr show dev {self.cards[1]} | grep -q 'inet 10'", 30)
         self.subject.run(f"ip route replace {TCP_NET} dev {self.cards[1]}")
-        table = core_symbols(self.subject) + module_symbols(self.subject)
+        table = kallsyms.of_kernel(self.subject) + kallsyms.of_modules(self.subject)
         self.spaces = {0: Space(1, table)}
         self.counter.probe([*probes.requests(probes.KERNEL, table), *card_probe(table)])
         self.quiet()
@@ -242,7 +206,9 @@ class Native(Profiled):
 
 
 class Xen(Profiled):
-    """Xen, dom0 with the cards on CPU 0 and a guest on CPU 1 that has one vif for each configuration."""
+    """Xen, dom0 with the cards on CPU 0 and a guest on CPU 1 that has one vif for each configuration; CPU 2 is for
+    a second guest.
+    """
 
     def __init__(self, folder, configurations, cache=False):
         super().__init__(folder, cache)
@@ -284,10 +250,8 @@ class Xen(Profiled):
         # The hotplug script of the new guest sets up the card too.
         self.settings.pop("cards", None)
         self.peer = self._guest("g2", SECOND_HOST, SECOND_GUEST_CPU)
-        first, second = self.spaces[GUEST_CPU], self.spaces[SECOND_GUEST_CPU]
-        alike = module_places(self.peer) == module_places(self.subject)
-        kernel = first.kernel if alike else second.kernel + module_symbols(self.peer)
-        learned = Space(second.domain, kernel, second.xen, loops=second.loops)
+        space = self.spaces[SECOND_GUEST_CPU]
+        learned = Space(space.domain, space.kernel + kallsyms.of_modules(self.peer), space.xen, loops=space.loops)
         self.spaces = self.first_spaces = {**self.first_spaces, SECOND_GUEST_CPU: learned}
         self.quiet()
         self.counter.keep_pace(True)
@@ -303,9 +267,9 @@ class Xen(Profiled):
 
     def _read_symbols(self):
         xen = symbols.xen_map(xen_map().read_text())
-        core = core_symbols(self.cards_host)
-        dom0 = core + module_symbols(self.cards_host)
-        guest = core + module_symbols(self.subject)
+        core = kallsyms.of_kernel(self.cards_host)
+        dom0 = core + kallsyms.of_modules(self.cards_host)
+        guest = core + kallsyms.of_modules(self.subject)
         loops = waiting_loops()
         self.spaces = self.first_spaces = {
             0: Space(0, dom0, xen, loops=loops), GUEST_CPU: Space(1, guest, xen, loops=loops),
@@ -329,7 +293,7 @@ class Xen(Profiled):
         vcpu = 0 if host is self.cards_host else GUEST_CPU
         if (vcpu, module) not in self.learned:
             space = self.spaces[vcpu]
-            kernel = space.kernel + module_symbols(host, module)
+            kernel = space.kernel + kallsyms.of_module(host, module)
             self.spaces = {**self.spaces, vcpu: Space(space.domain, kernel, space.xen, loops=space.loops)}
             self.learned.add((vcpu, module))
 

@@ -90,7 +90,7 @@ def events(probes, domains):
         elif name in CARD and vcpu == CARD_CPU:
             add(domain, "interrupts of the card", count)
         elif name == GIVEN_UP:
-            add(domain, "waits for the other CPU given up by the emulator", count)
+            add(domain, "waits for another CPU given up by the emulator", count)
         elif name == LOST:
             add(domain, TOO_SLOW, count)
         elif name == "xen_evtchn_do_upcall":

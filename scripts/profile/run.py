@@ -78,7 +78,7 @@ def arguments():
     parser.add_argument("patterns", nargs="*", metavar="PATTERN",
                         help="configuration/workload, * allowed, or one of the two")
     parser.add_argument("--list", action="store_true", help="name the cases, without PATTERN all there are, and stop")
-    parser.add_argument("--repeat", type=int, metavar="N",
+    parser.add_argument("--repeat", type=positive, metavar="N",
                         help="repetitions at most, fewer if they agree (default: the load's own)")
     parser.add_argument("--top", type=int, default=0, metavar="N",
                         help="also modules, and the N functions with most instructions")
@@ -90,6 +90,12 @@ def arguments():
                         help="take the figures into Documentation/performance/, if no case failed")
     parser.add_argument("--folder", help="where to write (default: a new one in the cache)")
     return parser.parse_args()
+
+
+def positive(text):
+    if not text.isdigit() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 on")
+    return int(text)
 
 
 def changed(workload, options):

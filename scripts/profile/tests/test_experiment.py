@@ -1,4 +1,4 @@
-"""How often a case is repeated."""
+"""How often a case is repeated, what its background is, and whether the host kept up."""
 import unittest
 import unittest.mock
 

@@ -40,8 +40,10 @@ struct State {
     /// Whether it has been sent an interrupt and has not woken up since. The sender sets this before it looks whether
     /// it is awake, and a processor clears it after it is: one of the two sees the other.
     called: AtomicBool,
-    /// Whether it has called somebody that slept, and has not waited for that yet.
-    calls: AtomicBool,
+    /// Whom it has called that slept, and has not waited for yet: a bit for each processor.
+    calls: AtomicU64,
+    /// Of what it will say next that it has run, how much is known already.
+    told: AtomicU64,
     /// Waits that ended before what they waited for came.
     given_up: AtomicU64,
 }
@@ -63,12 +65,10 @@ impl Pace {
         }
     }
 
-    /// All processors are equally far, and go at this speed from here on.
+    /// All processors go at this speed from here on.
     pub fn begin(&self, rate: Rate) {
-        self.speed.begin(rate);
-        for it in &self.states {
-            it.progress.store(0, Relaxed);
-        }
+        let progress = self.states.iter().map(|it| it.progress.load(Relaxed));
+        self.speed.begin(rate, progress.max().unwrap_or(0));
     }
 
     /// `vcpu` has nothing to do until an interrupt comes.
@@ -91,12 +91,14 @@ impl Pace {
         own.called.store(false, SeqCst);
     }
 
-    /// `vcpu` is about to send an interrupt and has run `more` instructions that it has not told yet.
+    /// `vcpu` is about to send an interrupt and has run `more` instructions that it has not told yet. The next that it
+    /// tells are to be a [`STRIDE`] more than it runs until then, so that it looks at the others at once.
     pub fn sends(&self, vcpu: Vcpu, command: Command, more: u64) {
         let Some(own) = self.states.get(vcpu.index()) else {
             return;
         };
         own.progress.fetch_add(more, Relaxed);
+        own.told.store(STRIDE, Relaxed);
         for (target, it) in (0..).map(Vcpu).zip(&self.states) {
             if target == vcpu || !command.reaches(vcpu, target) {
                 continue;
@@ -105,7 +107,7 @@ impl Pace {
             if it.awake.load(SeqCst) {
                 it.called.store(false, SeqCst);
             } else {
-                own.calls.store(true, Relaxed);
+                own.calls.fetch_or(bit(target), Relaxed);
             }
         }
     }
@@ -115,12 +117,11 @@ impl Pace {
         let Some(own) = self.states.get(vcpu.index()) else {
             return;
         };
+        let more = more.saturating_sub(own.told.swap(0, Relaxed));
         let here = own.progress.fetch_add(more, Relaxed).saturating_add(more);
         own.awake.store(true, SeqCst);
         own.called.store(false, SeqCst);
-        let called = |it: &State| it.called.load(Relaxed);
-        let woken =
-            !own.calls.swap(false, Relaxed) || wait_until(|| !self.states.iter().any(called));
+        let woken = self.wait_for(own.calls.swap(0, Relaxed));
         let ahead = self.speed.ahead(here);
         if !ahead.is_zero() {
             thread::sleep(ahead.min(LIMIT));
@@ -130,6 +131,20 @@ impl Pace {
         let together = wait_until(|| !self.states.iter().any(is_behind));
         own.given_up
             .fetch_add(u64::from(!woken) + u64::from(!together), Relaxed);
+    }
+
+    /// Waits until all of these processors have woken up; whether they have. Who has not is waited for no more.
+    fn wait_for(&self, calls: u64) -> bool {
+        let all = (0..).map(Vcpu).zip(&self.states);
+        let called: Vec<&State> = all
+            .filter(|&(vcpu, _)| calls & bit(vcpu) != 0)
+            .map(|(_, it)| it)
+            .collect();
+        let woken = wait_until(|| !called.iter().any(|it| it.called.load(Relaxed)));
+        for it in called {
+            it.called.store(false, SeqCst);
+        }
+        woken
     }
 
     /// How many waits of `vcpu` ended before what they waited for came.
@@ -144,6 +159,11 @@ impl Pace {
     pub fn lost(&self) -> u64 {
         self.speed.lost()
     }
+}
+
+/// A processor's bit in a set of them; there are no more than bits.
+fn bit(vcpu: Vcpu) -> u64 {
+    1_u64.checked_shl(vcpu.0).unwrap_or(0)
 }
 
 /// Waits until something holds, or for [`LIMIT`]; whether it holds.
@@ -229,19 +249,19 @@ mod tests {
         let pace = both_awake();
         pace.falls_asleep(SLOW);
         pace.sends(FAST, TO_SLOW, 1);
-        pace.keep(FAST, 1);
+        pace.keep(FAST, STRIDE + 1);
         assert_eq!(pace.given_up(FAST), 1);
         pace.sends(FAST, TO_SLOW, 1);
         pace.wakes_up(SLOW);
         // It may be asleep again by the time the sender looks.
         pace.falls_asleep(SLOW);
-        pace.keep(FAST, 1);
+        pace.keep(FAST, STRIDE + 1);
         assert_eq!(pace.given_up(FAST), 1);
         assert_eq!(progress(&pace, FAST), 4);
         // Where nobody slept there is nobody to wait for.
         pace.wakes_up(SLOW);
         pace.sends(FAST, TO_SLOW, 1);
-        pace.keep(FAST, 1);
+        pace.keep(FAST, STRIDE + 1);
         assert_eq!(pace.given_up(FAST), 1);
     }
 
@@ -265,7 +285,7 @@ mod tests {
             destination: 2,
         };
         pace.sends(FAST, to_none, 1);
-        pace.keep(FAST, 1);
+        pace.keep(FAST, STRIDE);
         assert_eq!(pace.given_up(FAST), 0);
     }
 

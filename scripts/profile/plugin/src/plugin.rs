@@ -322,11 +322,16 @@ impl Plugin {
                 if let Some(rate) = rate {
                     self.pace.begin(rate);
                 }
+                let before = self.pacing.swap(rate.is_some(), Ordering::Relaxed);
                 // Another speed needs no other code.
-                if self.pacing.swap(rate.is_some(), Ordering::Relaxed) == rate.is_some() {
+                if before == rate.is_some() {
                     return Ok(());
                 }
-                self.refresh.run()
+                let done = self.refresh.run();
+                if done.is_err() {
+                    self.pacing.store(before, Ordering::Relaxed);
+                }
+                done
             }
         }
     }

@@ -4,7 +4,7 @@
 //! Devices, timers and the world outside go by the host's time. With a speed that the host can keep, a millisecond of
 //! theirs is as many instructions in one run as in another.
 
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 /// By how much a processor may be ahead of its time: the host's sleep is too coarse for less.
@@ -34,10 +34,13 @@ impl Rate {
 pub struct Speed {
     start: Instant,
     rate: AtomicU32,
-    /// What the host was too slow for, and before the time began.
-    lost: AtomicU64,
-    /// Of that, what it was before the time began.
-    before: AtomicU64,
+    /// What the rate has more of since the start than the time: what it had when the time was set, and what the host was
+    /// too slow for since then.
+    less: AtomicI64,
+    /// That, when the time was set.
+    set: AtomicI64,
+    /// What the host was too slow for before that.
+    lost_before: AtomicU64,
 }
 
 impl Speed {
@@ -47,17 +50,19 @@ impl Speed {
         Speed {
             start: Instant::now(),
             rate: AtomicU32::new(0),
-            lost: AtomicU64::new(0),
-            before: AtomicU64::new(0),
+            less: AtomicI64::new(0),
+            set: AtomicI64::new(0),
+            lost_before: AtomicU64::new(0),
         }
     }
 
-    /// The time begins, at 0.
-    pub fn begin(&self, rate: Rate) {
+    /// Goes on at another rate, and the time from `now`.
+    pub fn begin(&self, rate: Rate, now: u64) {
+        self.lost_before.store(self.lost(), Relaxed);
         self.rate.store(rate.0, Relaxed);
-        let before = rate.instructions(self.start.elapsed());
-        self.before.store(before, Relaxed);
-        self.lost.store(before, Relaxed);
+        let less = signed(rate.instructions(self.start.elapsed())) - signed(now);
+        self.set.store(less, Relaxed);
+        self.less.store(less, Relaxed);
     }
 
     /// How far a processor is that has always run.
@@ -75,8 +80,8 @@ impl Speed {
     /// Instructions that the host was too slow for.
     #[must_use]
     pub fn lost(&self) -> u64 {
-        let lost = self.lost.load(Relaxed);
-        lost.saturating_sub(self.before.load(Relaxed))
+        let now = self.less.load(Relaxed) - self.set.load(Relaxed);
+        self.lost_before.load(Relaxed) + u64::try_from(now).unwrap_or(0)
     }
 
     fn rate(&self) -> Rate {
@@ -84,8 +89,8 @@ impl Speed {
     }
 
     fn at(&self, time: Duration) -> u64 {
-        let all = self.rate().instructions(time);
-        all.saturating_sub(self.lost.load(Relaxed))
+        let all = signed(self.rate().instructions(time));
+        u64::try_from(all - self.less.load(Relaxed)).unwrap_or(0)
     }
 
     fn ahead_at(&self, time: Duration, progress: u64) -> Duration {
@@ -94,8 +99,8 @@ impl Speed {
             return Duration::ZERO;
         }
         let due = progress.saturating_add(rate.instructions(BEHIND));
-        let too_late = rate.instructions(time).saturating_sub(due);
-        self.lost.fetch_max(too_late, Relaxed);
+        let less = signed(rate.instructions(time)) - signed(due);
+        self.less.fetch_max(less, Relaxed);
         let ahead = rate.time(progress.saturating_sub(self.at(time)));
         if ahead > AHEAD {
             ahead
@@ -103,6 +108,11 @@ impl Speed {
             Duration::ZERO
         }
     }
+}
+
+/// For differences: half of the numbers are years.
+fn signed(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
 }
 
 impl Default for Speed {
@@ -152,13 +162,15 @@ mod tests {
     }
 
     #[test]
-    fn a_time_begins_at_0_and_with_nothing_lost() {
+    fn a_time_goes_on_from_where_it_is_set_and_what_was_lost_adds_up() {
         let speed = speed();
-        let _long_ago = speed.ahead_at(ms(1 << 20), 0);
-        assert_ne!(speed.lost(), 0);
-        speed.begin(RATE);
-        assert_eq!(speed.lost(), 0);
-        assert!(speed.now() < 50 * 1_000_000);
+        let _late = speed.ahead_at(ms(15), 0);
+        assert_eq!(speed.lost(), 250_000);
+        speed.begin(RATE, 1 << 40);
+        assert_eq!(speed.lost(), 250_000);
+        assert!(speed.now() >= 1 << 40 && speed.now() < (1 << 40) + 50_000_000);
+        let _late = speed.ahead_at(speed.start.elapsed() + ms(15), 1 << 40);
+        assert!(speed.lost() >= 500_000);
     }
 
     #[test]
