@@ -66,7 +66,7 @@ mod tests {
     #[test]
     fn a_logical_destination_is_members_of_a_cluster() {
         assert_eq!(reached(LOGICAL | 0xfb, 0b101), [0, 2]);
-        assert_eq!(reached(LOGICAL | 0xfb, 1 << 16 | 0b1010), [17, 19]);
+        assert_eq!(reached(LOGICAL | 0xfb, (1 << 16) | 0b1010), [17, 19]);
         assert_eq!(reached(LOGICAL | 0xfb, 0), []);
     }
 
