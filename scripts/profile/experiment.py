@@ -13,8 +13,8 @@ from machine import LabError
 from workloads import GENERATED, KINDS, TCP_KINDS, Lost
 
 # Seconds for packets and interrupts to come to rest.
-SETTLE = 0.2
-BACKGROUND = 1.5
+SETTLE = 0.1
+BACKGROUND = 1.0
 # Times without traffic at most, and how far apart the two quietest may be.
 BACKGROUNDS, QUIET = 6, 0.1
 # Repetitions that are no farther apart need no more: two, or of three and more the median and its neighbours.
@@ -111,9 +111,10 @@ def interval(machine, speed, during):
 
 def background(machine):
     """What the machine does without traffic: the quietest of some times, of which two agree, since booting goes on for
-    a while.
+    a while. From here on drops are counted.
     """
     machine.without_generators()
+    machine.dropped = drops.counters(machine)
     time.sleep(SETTLE)
     samples = []
     while len(samples) < BACKGROUNDS:
@@ -189,7 +190,6 @@ def measure(machine, case, idle, watch, progress):
             if case.workload.kind not in GENERATED:
                 machine.without_generators()
             result.drivers = machine.drivers()
-            dropped = drops.counters(machine)
         with watch("warmed up"):
             warm_up(machine, case)
         for number in range(case.workload.most):
@@ -205,7 +205,8 @@ def measure(machine, case, idle, watch, progress):
             raise LabError(f"QEMU ended during {case.name}") from error
         result.problem = str(error).split("\n--- last lines")[0]
         if isinstance(error, Lost):
-            result.problem += f" ({drops.since(dropped, drops.counters(machine))})"
+            before, machine.dropped = machine.dropped, drops.counters(machine)
+            result.problem += f" ({drops.since(before, machine.dropped)})"
         clean(machine)
         progress(f"{case.name}: FAILED: {result.problem}")
     return result

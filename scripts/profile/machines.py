@@ -7,6 +7,7 @@ import hosts
 import image
 import kallsyms
 import lab
+import outside
 import pktgen
 import probes
 import symbols
@@ -15,28 +16,22 @@ from classes import Space
 from config import DEBIAN_SCRIPT, FRONT, IMAGES, INSIDE, OUR_SCRIPT, REPO, STOCK_FRONT
 from counter import Counter
 from machine import CPU, LabError, Machine
-from source import NEXT_SLOT, World
+from source import World
 
 HOST, SECOND_HOST = 11, 12
 CARD, TCP_CARD = "00:16:3e:00:00:0b", "00:16:3e:00:03:0b"
 DOM0_CARD, DOM0_TCP_CARD = "00:16:3e:ff:00:64", "00:16:3e:ff:00:65"
-# Where the host that runs QEMU is seen through its user-mode network, from any test network.
-TCP_NET, TCP_PEER = "10.0.255.0/24", "10.0.255.2"
 # What Xen hides from a PV guest of the lab's processor: AVX goes with XSAVE, and page tables have four levels.
 NATIVE_CPU = f"{CPU},avx=off,avx2=off,la57=off"
 # Each of the two guests has a CPU of its own.
 GUEST_CPU, SECOND_GUEST_CPU = 1, 2
 # The emulated processor's clock looks unsteady to Linux, which would change to a dearer one in the middle of a run.
 STEADY_CLOCK = "tsc=nowatchdog"
+# How many segments TCP hands to a device at once: what the 64 KB of an IP packet hold.
+LARGEST = 44
 # Without the interrupt of Xen's serial line: where the emulator is slow one takes milliseconds, and then Xen gives it
 # up and looks at the line a thousand times a second, from there on. Nothing is read from that line here.
 QUIET_CONSOLE = "com1=115200,8n1,0x3f8,-1"
-
-
-def tcp_options(mac):
-    """A card on QEMU's user-mode network, by which programs on the host are TCP peers."""
-    return ["-netdev", f"user,id=tcp,net=10.0.0.0/16,host={TCP_PEER},dns=10.0.255.3,dhcpstart=10.0.255.15,ipv6=off",
-            "-device", f"igb,netdev=tcp,mac={mac},addr={NEXT_SLOT}"]
 
 
 def xen_map():
@@ -120,6 +115,8 @@ class Profiled:
         self.generators = {}
         # Where its module may be loaded.
         self.generating = set()
+        # Counters of drops (drops.py) as they were when the background was measured, or after the last loss.
+        self.dropped = {}
         self.peer = None
 
     def card(self, mac):
@@ -131,13 +128,17 @@ class Profiled:
         return name
 
     def throttle(self, number, microseconds):
-        """Sets the EITR of a card: so long from one interrupt to the next at least."""
+        """Sets the EITR of a card, for what it has received and for what it has sent: so long from one interrupt to the
+        next at least.
+        """
         if self.settings.get(number) != microseconds:
+            card, wanted = self.cards[number], [f"rx-usecs: {microseconds}", f"tx-usecs: {microseconds}"]
             # The driver refuses what is set already, so that only the result is looked at.
-            self.cards_host.run(f"ethtool -C {self.cards[number]} rx-usecs {microseconds}", check=False)
-            said = self.cards_host.output(f"ethtool -c {self.cards[number]} | sed -n 's/^rx-usecs:[ \t]*//p'")
-            if said != str(microseconds):
-                raise LabError(f"the card's rx-usecs is {said}, not {microseconds}")
+            said = self.cards_host.output(
+                f"ethtool -C {card} rx-usecs {microseconds} tx-usecs {microseconds} 2>/dev/null; "
+                f"ethtool -c {card} | sed -n 's/^\\([rt]x-usecs:\\)[ \t]*/\\1 /p'").splitlines()
+            if said != wanted:
+                raise LabError(f"the card's throttle is {', '.join(said)}, not {', '.join(wanted)}")
             self.settings[number] = microseconds
 
     def set_cards(self, configuration, tcp):
@@ -160,11 +161,13 @@ class Profiled:
 
     def quiet(self):
         """Stops what Linux does by itself and in bouts: it samples which memory is in use. And has it begin each stream
-        as it began the one before, knowing nothing of that.
+        as it began the one before, knowing nothing of that, and send it in the pieces in which a machine that is not
+        slow sends: of what it has sent in a millisecond it would make the smallest here.
         """
         for host in {self.subject, self.cards_host, self.peer} - {None}:
             host.run("f=/sys/module/damon_stat/parameters/enabled; [ ! -e $f ] || echo N >$f; "
-                     "echo 1 >/proc/sys/net/ipv4/tcp_no_metrics_save")
+                     "cd /proc/sys/net/ipv4; echo 1 >tcp_no_metrics_save; "
+                     f"echo {LARGEST} >tcp_min_tso_segs")
 
     def finish(self):
         """Switches off and leaves a record of what was run."""
@@ -179,7 +182,7 @@ class Native(Profiled):
     def __init__(self, folder, cache=False):
         super().__init__(folder, cache)
         self.machine = NativeQemu(folder, qemu_options=[
-            *self.counter.qemu_options(), *self.world.qemu_options(CARD), *tcp_options(TCP_CARD)])
+            *self.counter.qemu_options(), *self.world.qemu_options(CARD), *outside.qemu_options(TCP_CARD)])
         self.lab = Recorder(self.machine)
         self.cards_host = self.subject = hosts.Dom0(self.lab)
 
@@ -187,7 +190,7 @@ class Native(Profiled):
         self.cards = [self.card(CARD), self.card(TCP_CARD)]
         self.address = f"10.0.0.{HOST}"
         self.subject.wait_until(f"ip -o addr show dev {self.cards[1]} | grep -q 'inet 10'", 30)
-        self.subject.run(f"ip route replace {TCP_NET} dev {self.cards[1]}")
+        self.subject.run(f"ip route replace {outside.NET} dev {self.cards[1]}")
         table = kallsyms.of_kernel(self.subject) + kallsyms.of_modules(self.subject)
         self.spaces = {0: Space(1, table)}
         self.counter.probe([*probes.requests(probes.KERNEL, table), *card_probe(table)])
@@ -198,7 +201,7 @@ class Native(Profiled):
         """Makes the machine ready for a configuration; here there is one."""
         self.set_cards(configuration, tcp)
         if tcp:
-            self.subject.run(f"ip route replace {TCP_NET} dev {self.cards[1]}")
+            self.subject.run(f"ip route replace {outside.NET} dev {self.cards[1]}")
         self.world.resolve(self.address)
 
     def drivers(self):
@@ -212,7 +215,8 @@ class Xen(Profiled):
 
     def __init__(self, folder, configurations, cache=False):
         super().__init__(folder, cache)
-        options = [*self.counter.qemu_options(), *self.world.qemu_options(DOM0_CARD), *tcp_options(DOM0_TCP_CARD)]
+        options = [*self.counter.qemu_options(), *self.world.qemu_options(DOM0_CARD),
+                   *outside.qemu_options(DOM0_TCP_CARD)]
         # Configurations of one boot agree in their options.
         # With fast strings (see `SLOW_STRINGS`): a copy is one instruction, and its bytes are counted beside.
         self.lab = lab.Lab(folder, "ours", f"{configurations[0].dom0_options} {STEADY_CLOCK}",
@@ -310,7 +314,7 @@ class Xen(Profiled):
             self.net = configuration.net
             self.world.join(self.net)
             for guest in filter(None, (self.subject, self.peer)):
-                guest.run(f"ip route replace {TCP_NET} dev {self.link(guest)}")
+                guest.run(f"ip route replace {outside.NET} dev {self.link(guest)}")
         self.set_cards(configuration, tcp)
         for host, commands in ((self.cards_host, configuration.dom0), (self.subject, configuration.guest)):
             for command in commands:

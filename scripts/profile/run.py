@@ -24,6 +24,7 @@ import document  # noqa: E402
 import experiment  # noqa: E402
 import machines  # noqa: E402
 import measure  # noqa: E402
+import outside  # noqa: E402
 import snapshot  # noqa: E402
 import stopwatch  # noqa: E402
 import tables  # noqa: E402
@@ -59,6 +60,10 @@ def main():
     progress(f"{len(chosen)} cases; everything is kept in {folder}")
     with WATCH("waited for another lab"):
         take_turn()
+    try:
+        outside.enter()
+    except LabError as error:
+        sys.exit(f"profile: {error}")
     results = run_all(chosen, options, folder)
     write(folder, results, units, options)
     print(f"\n{(folder / 'profile.txt').read_text()}\nwritten: {folder}")

@@ -5,15 +5,12 @@ all the work is done; then it ends what it started and returns how many units of
 """
 import dataclasses
 import json
-import subprocess
-import threading
 
 import classes
+import outside
 import pktgen
 import traffic
-from config import CACHE
 from machine import LabError
-from machines import TCP_PEER
 from pktgen import CONTROL, PAUSE
 from source import DONE, END, ENDED, GO, HELLO, READY, RUNNING
 
@@ -159,16 +156,16 @@ def tcp_out(machine, load):
 
 
 def stream(machine, load, direction):
-    with Peer() as peer:
-        before = retransmissions(machine.subject)
+    with outside.Peer() as peer:
+        before = retransmissions(machine.subject) + outside.retransmissions()
         client = Program(machine, machine.subject, machine.address,
-                         f"tcp {TCP_PEER} --dir {direction} --bytes {load.count} --port {peer.port} --gate {GATE}",
-                         GATE)
+                         f"tcp {outside.ADDRESS} --dir {direction} --bytes {load.count} --port {peer.port} "
+                         f"--gate {GATE}", GATE)
         yield
         client.work(f"a stream of {load.count} bytes")
         yield
         client.end()
-        again = retransmissions(machine.subject) - before
+        again = retransmissions(machine.subject) + outside.retransmissions() - before
         if again > load.count / SEGMENT / 1000:
             raise Lost(f"{again} segments were sent again")
 
@@ -212,9 +209,9 @@ def served(machine, load, sender, receiver):
 
 def transactions(machine, load):
     """One byte to a peer outside and back, one at a time."""
-    with Peer() as peer:
+    with outside.Peer() as peer:
         client = Program(machine, machine.subject, machine.address,
-                         f"rr {TCP_PEER} --count {load.count} --port {peer.port} --gate {GATE}", GATE)
+                         f"rr {outside.ADDRESS} --count {load.count} --port {peer.port} --gate {GATE}", GATE)
         yield
         client.work(f"{load.count} transactions")
         yield
@@ -277,7 +274,7 @@ KINDS = {function.__name__: function for function in (
     udp_in, udp_in_together, udp_out, udp_guests, tcp_in, tcp_out, tcp_guests, tcp_from_dom0, tcp_to_dom0, transactions,
     rate_in, rate_out)}
 GENERATED = {"rate_in", "rate_out"}
-# These need the card on QEMU's user-mode network.
+# These need the card that leads to a TCP peer.
 TCP_KINDS = {"tcp_in", "tcp_out", "transactions"}
 
 
@@ -288,29 +285,3 @@ def frames_of(size):
 
 def retransmissions(host):
     return int(host.output("awk '/^Tcp:/ && $13 ~ /^[0-9]/ {print $13}' /proc/net/snmp") or 0)
-
-
-class Peer:
-    """`nc2-traffic serve` on the host that runs QEMU, which the guest sees as TCP_PEER."""
-
-    def __enter__(self):
-        self.process = subprocess.Popen([tool(), "serve", "--bind", "127.0.0.1", "--port", "0", "--json"],
-                                        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-        first = self.process.stdout.readline()
-        self.port = json.loads(first)["port"]
-        # Its later lines are read, so that it never waits for room.
-        threading.Thread(target=self.process.stdout.read, daemon=True).start()
-        return self
-
-    def __exit__(self, *_):
-        self.process.kill()
-        self.process.wait()
-
-
-def tool():
-    """The traffic tool as it is built for the images: static, so that the host runs it too."""
-    for folder in ("x86_64-unknown-linux-gnu/release", "release"):
-        binary = CACHE / "target" / folder / "nc2-traffic"
-        if binary.exists():
-            return str(binary)
-    raise LabError("there is no nc2-traffic: run scripts/build-tools")
