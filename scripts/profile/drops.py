@@ -1,4 +1,4 @@
-"""Where packets are dropped: the counters of every place on their way that may, read before a load and after a loss."""
+"""Where packets are dropped: the counters of every place on their way that may, read before loads and after a loss."""
 # Words and a number a line: the devices', the backlog's, the queues' and the sockets' own counts.
 COUNTERS = r"""
 cd /sys/class/net
@@ -25,6 +25,12 @@ def counters(machine):
             # Queues of one device are one.
             found[host.name, words] = found.get((host.name, words), 0) + int(number)
     return found
+
+
+def since_last(machine):
+    """What was dropped since this was called last, in words; kept is what it was then, as `machine.dropped`."""
+    before, machine.dropped = machine.dropped, counters(machine)
+    return since(before, machine.dropped)
 
 
 def since(before, after):

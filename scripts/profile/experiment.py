@@ -111,10 +111,9 @@ def interval(machine, speed, during):
 
 def background(machine):
     """What the machine does without traffic: the quietest of some times, of which two agree, since booting goes on for
-    a while. From here on drops are counted.
+    a while.
     """
     machine.without_generators()
-    machine.dropped = drops.counters(machine)
     time.sleep(SETTLE)
     samples = []
     while len(samples) < BACKGROUNDS:
@@ -205,8 +204,7 @@ def measure(machine, case, idle, watch, progress):
             raise LabError(f"QEMU ended during {case.name}") from error
         result.problem = str(error).split("\n--- last lines")[0]
         if isinstance(error, Lost):
-            before, machine.dropped = machine.dropped, drops.counters(machine)
-            result.problem += f" ({drops.since(before, machine.dropped)})"
+            result.problem += f" ({drops.since_last(machine)})"
         clean(machine)
         progress(f"{case.name}: FAILED: {result.problem}")
     return result

@@ -115,7 +115,7 @@ class Profiled:
         self.generators = {}
         # Where its module may be loaded.
         self.generating = set()
-        # Counters of drops (drops.py) as they were when the background was measured, or after the last loss.
+        # Counters of drops as drops.py has read them last.
         self.dropped = {}
         self.peer = None
 

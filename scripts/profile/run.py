@@ -21,6 +21,7 @@ import charts  # noqa: E402
 import compare  # noqa: E402
 import costs  # noqa: E402
 import document  # noqa: E402
+import drops  # noqa: E402
 import experiment  # noqa: E402
 import machines  # noqa: E402
 import measure  # noqa: E402
@@ -176,6 +177,7 @@ def run_machine(machine, configurations, group, options, results):
                 with WATCH("background"):
                     machine.use(configuration)
                     idle[configuration.net] = background = experiment.background(machine)
+                    drops.since_last(machine)
                 rate = experiment.rate(background) / 1e6
                 progress(f"{configuration.name}: background is {rate:.2f} million instructions a second")
             for case in own:

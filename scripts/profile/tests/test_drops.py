@@ -37,6 +37,14 @@ class Drops(unittest.TestCase):
         self.assertIn("dom0, queue before vif1.0: 7", drops.since(before, drops.counters(machine)))
         self.assertEqual(drops.since(before, before), "no counter of drops has grown")
 
+    def test_each_look_names_what_grew_since_the_one_before(self):
+        host = Host("dom0", queue(2))
+        machine = types.SimpleNamespace(cards_host=host, subject=host, peer=None, dropped={})
+        drops.since_last(machine)
+        host.queues = queue(5)
+        self.assertIn("dom0, queue before vif1.0: 3", drops.since_last(machine))
+        self.assertNotIn("vif1.0", drops.since_last(machine))
+
 
 class Time(unittest.TestCase):
     def test_seconds_are_summed_by_activity_also_of_what_fails(self):
