@@ -84,12 +84,12 @@ CONFIGURATIONS = [
 class Workload:
     """A load: `kind` names its function in workloads.py, the rest are its parameters.
 
-    `rate` is in frames a second, bursts are of `burst` frames, and `eitr` is what `ethtool -C` sets as rx-usecs, 8191
-    at most. QEMU's igb waits about twice as long: so chosen, it interrupts about once for each burst; for cache-1472
-    it cannot wait so long. What it did is in the results. The rate is two thirds of what the slowest guest takes:
-    queues that have no room lose packets, and no case may. Small bursts are slower still, so that each is done with
-    before the next comes; but for in-1472-b8, where the next comes while the guest is at work. rate-* have no pauses
-    (`burst` 1, `rate` 0): pktgen itself waits for room.
+    `rate` is in frames a second, bursts are of `burst` frames, and `eitr` is what `ethtool -C` sets as rx-usecs and
+    as tx-usecs, 8191 at most. QEMU's igb waits about twice as long: so chosen, it interrupts about once for each
+    burst; for cache-1472 it cannot wait so long. What it did is in the results. The rate is two thirds of what the
+    slowest guest takes: queues that have no room lose packets, and no case may. Small bursts are slower still, so
+    that each is done with before the next comes; but for in-1472-b8, where the next comes while the guest is at
+    work. rate-* have no pauses (`burst` 1, `rate` 0): pktgen itself waits for room.
 
     `speed` is how many million instructions a second each processor runs while it is measured: what a host of two
     processors has to spare. Streams and transactions have a peer that takes a part of the host, a second guest has a

@@ -26,9 +26,9 @@ except LabError as error:
 
 def python(code):
     """What such a program says."""
-    done = subprocess.run([sys.executable, "-B", "-c", code], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                          env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)})
-    return done.stdout
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    return subprocess.run([sys.executable, "-B", "-c", code], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                          text=True, env=environment).stdout
 
 
 class Network(unittest.TestCase):
