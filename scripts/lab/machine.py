@@ -232,7 +232,7 @@ def receive(stream):
 
 
 def die_with_parent():
-    """In QEMU before exec: the kernel ends it when the runner ends, however that comes."""
+    """In a program before exec: the kernel ends it when the runner ends, however that comes."""
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)
 
 

@@ -42,7 +42,7 @@ def against(name, earlier, later):
     print(f"\nCompared with {name}: all instructions (cache-*: misses of L1), in %")
     for name, difference in found.items():
         if difference is None:
-            print(f"  {name:28}  ANOTHER LOAD: size, count, burst, rate, eitr or speed differ")
+            print(f"  {name:28}  ANOTHER LOAD: its parameters differ")
         else:
             print(f"  {name:28}{difference * 100:+8.2f}" + ("" if agrees(difference) else "  MORE THAN ALLOWED"))
     if not found:

@@ -1,4 +1,6 @@
 """Where packets are dropped: the counters of every place on their way that may, read before loads and after a loss."""
+import outside
+
 # Words and a number a line: the devices', the backlog's, the queues' and the sockets' own counts.
 COUNTERS = r"""
 cd /sys/class/net
@@ -24,6 +26,7 @@ def counters(machine):
             words, _, number = line.rpartition(": ")
             # Queues of one device are one.
             found[host.name, words] = found.get((host.name, words), 0) + int(number)
+    found["the TCP peer", "packets from the card"], found["the TCP peer", "packets to the card"] = outside.dropped()
     return found
 
 

@@ -7,6 +7,7 @@ import time
 import cases
 import counts
 import drops
+import outside
 import probes
 import snapshot
 from machine import LabError
@@ -66,8 +67,7 @@ class Result:
         run = self.typical
         return {
             "configuration": self.case.configuration.name, "workload": self.case.workload.name,
-            "parameters": {name: value for name, value in dataclasses.asdict(self.case.workload).items()
-                           if name in ("kind", "size", "count", "burst", "rate", "eitr", "speed")},
+            "parameters": parameters(self.case.workload),
             "unit": self.case.workload.unit, "units": run.units, "payload bytes": run.payload,
             "problem": self.problem, "drivers": self.drivers,
             "spread": self.spread, "too slow": too_slow(self), "totals": [each.net.figure() for each in self.runs],
@@ -75,6 +75,16 @@ class Result:
             "repetitions": [each.net.as_json(40) for each in self.runs],
             "per unit": run.net.as_json(), "background per unit": run.background.as_json(),
         }
+
+
+def parameters(load):
+    """What has to be the same in two runs whose figures are compared."""
+    found = {name: value for name, value in dataclasses.asdict(load).items()
+             if name in ("kind", "size", "count", "burst", "rate", "eitr", "speed")}
+    found["throttled"] = "received and sent"
+    if load.kind.startswith("tcp_"):
+        found["segments at once"] = outside.LARGEST
+    return found
 
 
 def per_interrupt(run):
@@ -207,6 +217,9 @@ def measure(machine, case, idle, watch, progress):
             result.problem += f" ({drops.since_last(machine)})"
         clean(machine)
         progress(f"{case.name}: FAILED: {result.problem}")
+    if case.workload.kind in GENERATED:
+        # Their frames are dropped on purpose.
+        drops.since_last(machine)
     return result
 
 

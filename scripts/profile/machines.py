@@ -27,8 +27,6 @@ NATIVE_CPU = f"{CPU},avx=off,avx2=off,la57=off"
 GUEST_CPU, SECOND_GUEST_CPU = 1, 2
 # The emulated processor's clock looks unsteady to Linux, which would change to a dearer one in the middle of a run.
 STEADY_CLOCK = "tsc=nowatchdog"
-# How many segments TCP hands to a device at once: what the 64 KB of an IP packet hold.
-LARGEST = 44
 # Without the interrupt of Xen's serial line: where the emulator is slow one takes milliseconds, and then Xen gives it
 # up and looks at the line a thousand times a second, from there on. Nothing is read from that line here.
 QUIET_CONSOLE = "com1=115200,8n1,0x3f8,-1"
@@ -134,11 +132,13 @@ class Profiled:
         if self.settings.get(number) != microseconds:
             card, wanted = self.cards[number], [f"rx-usecs: {microseconds}", f"tx-usecs: {microseconds}"]
             # The driver refuses what is set already, so that only the result is looked at.
+            tried = self.cards_host.run(f"ethtool -C {card} rx-usecs {microseconds} tx-usecs {microseconds} 2>&1",
+                                        check=False)
             said = self.cards_host.output(
-                f"ethtool -C {card} rx-usecs {microseconds} tx-usecs {microseconds} 2>/dev/null; "
                 f"ethtool -c {card} | sed -n 's/^\\([rt]x-usecs:\\)[ \t]*/\\1 /p'").splitlines()
             if said != wanted:
-                raise LabError(f"the card's throttle is {', '.join(said)}, not {', '.join(wanted)}")
+                raise LabError(f"the throttle of {card} is {', '.join(said)}, not {', '.join(wanted)}: "
+                               f"{tried.out.strip()}")
             self.settings[number] = microseconds
 
     def set_cards(self, configuration, tcp):
@@ -161,18 +161,20 @@ class Profiled:
 
     def quiet(self):
         """Stops what Linux does by itself and in bouts: it samples which memory is in use. And has it begin each stream
-        as it began the one before, knowing nothing of that, and send it in the pieces in which a machine that is not
-        slow sends: of what it has sent in a millisecond it would make the smallest here.
+        as it began the one before, knowing nothing of that, and send it in the pieces in which a fast machine sends.
         """
         for host in {self.subject, self.cards_host, self.peer} - {None}:
             host.run("f=/sys/module/damon_stat/parameters/enabled; [ ! -e $f ] || echo N >$f; "
                      "cd /proc/sys/net/ipv4; echo 1 >tcp_no_metrics_save; "
-                     f"echo {LARGEST} >tcp_min_tso_segs")
+                     f"echo {outside.LARGEST} >tcp_min_tso_segs")
 
     def finish(self):
         """Switches off and leaves a record of what was run."""
-        (self.folder / "commands.log").write_text("".join(self.lab.record))
-        self.machine.power_off()
+        try:
+            (self.folder / "commands.log").write_text("".join(self.lab.record))
+        finally:
+            # There is one device for the second card: no other machine can start before.
+            self.machine.power_off()
         self.counter.remove_output()
 
 

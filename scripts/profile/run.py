@@ -55,16 +55,16 @@ def main():
         earlier = compare.read(pathlib.Path(options.compare)) if options.compare else None
     except (OSError, ValueError) as error:
         sys.exit(f"profile: --compare {options.compare}: {error}")
+    try:
+        outside.enter()
+    except LabError as error:
+        sys.exit(f"profile: {error}")
     units = costs.load()
     folder = pathlib.Path(options.folder) if options.folder else new_folder()
     folder.mkdir(parents=True, exist_ok=True)
     progress(f"{len(chosen)} cases; everything is kept in {folder}")
     with WATCH("waited for another lab"):
         take_turn()
-    try:
-        outside.enter()
-    except LabError as error:
-        sys.exit(f"profile: {error}")
     results = run_all(chosen, options, folder)
     write(folder, results, units, options)
     print(f"\n{(folder / 'profile.txt').read_text()}\nwritten: {folder}")
@@ -177,9 +177,9 @@ def run_machine(machine, configurations, group, options, results):
                 with WATCH("background"):
                     machine.use(configuration)
                     idle[configuration.net] = background = experiment.background(machine)
-                    drops.since_last(machine)
                 rate = experiment.rate(background) / 1e6
                 progress(f"{configuration.name}: background is {rate:.2f} million instructions a second")
+            drops.since_last(machine)
             for case in own:
                 results.append(experiment.measure(machine, case, idle[configuration.net], WATCH, progress))
 

@@ -1,26 +1,43 @@
-"""The network of the TCP peer, in a process of its own: it is for the whole of one."""
+"""The network of the TCP peer, in processes of their own: it is for the whole of one."""
 import os
 import subprocess
 import sys
 import unittest
+import unittest.mock
 
-import outside
-
-SHOW = """
-import subprocess, outside
-outside.enter()
-print(open("/proc/sys/net/ipv4/tcp_congestion_control").read().strip())
-print(subprocess.run(["ip", "-br", "addr"], stdout=subprocess.PIPE, text=True).stdout)
-"""
-# As where there is no device to be had.
-WITHOUT = """
 import outside
 from machine import LabError
-outside.DEVICE = "a name that no device can have"
+
+SHOW = """
+import pathlib, subprocess
+import outside
+outside.enter()
+for name in outside.SETTINGS:
+    path = pathlib.Path("/proc/sys/net") / name
+    if path.exists():
+        print(name, *path.read_text().split())
+print("reachable", pathlib.Path(f"/proc/sys/net/ipv4/neigh/{outside.DEVICE}/base_reachable_time_ms").read_text())
+print(subprocess.run(["ip", "-4", "-br", "addr"], stdout=subprocess.PIPE, text=True).stdout)
+print(subprocess.run(["tc", "qdisc", "show", "dev", outside.DEVICE], stdout=subprocess.PIPE, text=True).stdout)
+"""
+REFUSED = """
+import outside
+from machine import LabError
+outside.COMMANDS = ("ip link set lo up", "ip tuntap add of-more-than-15-letters mode tap")
 try:
     outside.enter()
 except LabError as error:
     print(error)
+"""
+SNMP = """Ip: Forwarding DefaultTTL
+Ip: 1 64
+Tcp: RtoAlgorithm RetransSegs InSegs
+Tcp: 1 17 99
+"""
+DEV = """Inter-|   Receive                                                |  Transmit
+ face |bytes    packets errs drop fifo frame compressed multicast|bytes    packets errs drop fifo colls carrier compressed
+    lo:       1       2    0   70    0     0          0         0       1       2    0   71    0     0       0          0
+{device}:    3       4    0    5    0     0          0         0       6       7    0    8    0     0       0          0
 """
 
 
@@ -33,23 +50,47 @@ def python(code):
 
 class Network(unittest.TestCase):
     @unittest.skipUnless(os.path.exists("/dev/net/tun"), "this machine has no /dev/net/tun")
-    def test_it_has_the_card_and_the_settings_and_nothing_of_the_hosts(self):
+    def test_it_has_the_card_and_the_settings_and_the_host_keeps_its_own(self):
         said = python(SHOW)
-        algorithm, *devices = said.split("\n")
-        self.assertEqual(algorithm, "reno", said)
-        found = {line.split()[0]: line.split()[2:] for line in devices if line}
-        self.assertEqual(found.pop("lo", None), ["127.0.0.1/8", "::1/128"] if "::1" in said else ["127.0.0.1/8"], said)
-        self.assertEqual(found, {outside.DEVICE: [f"{outside.ADDRESS}/16"]}, said)
+        lines = [line.split() for line in said.splitlines() if line]
+        found = {words[0]: words[1:] for words in lines}
+        for name, value in outside.SETTINGS.items():
+            if name in found or not name.startswith("ipv6/"):
+                self.assertEqual(found.pop(name, None), value.split(), said)
+        self.assertEqual(found.pop("reachable", None), ["7200000"], said)
+        self.assertEqual(found.pop("lo", None), ["UNKNOWN", "127.0.0.1/8"], said)
+        self.assertEqual(found.pop(outside.DEVICE, ["", ""])[1], f"{outside.ADDRESS}/16", said)
+        self.assertEqual(found.pop("qdisc", [""])[0], "pfifo_fast", said)
+        self.assertEqual(found, {}, said)
+        self.assertNotIn(outside.DEVICE, outside.DEVICES.read_text())
 
-    def test_the_host_keeps_its_network(self):
-        python(SHOW)
-        here = subprocess.run(["ip", "-br", "link"], stdout=subprocess.PIPE, text=True).stdout
-        self.assertNotIn(outside.DEVICE, here)
+    def test_what_is_refused_is_named(self):
+        said = python(REFUSED)
+        self.assertIn("no network for the TCP peer: ", said)
+        if "a network namespace" not in said:
+            self.assertIn("ip tuntap add of-more-than-15-letters mode tap: ", said)
+            self.assertIn("not a valid ifname", said)
 
-    def test_what_is_missing_is_named(self):
-        said = python(WITHOUT)
-        self.assertIn("no network for the TCP peer", said)
-        self.assertIn("/dev/net/tun", said)
 
-    def test_segments_sent_again_are_read_by_name(self):
-        self.assertGreaterEqual(outside.retransmissions(), 0)
+class Counts(unittest.TestCase):
+    def test_segments_sent_again_and_packets_dropped_are_those_of_the_device(self):
+        self.assertEqual(outside.retransmissions(SNMP), 17)
+        self.assertEqual(outside.dropped(DEV.format(device=outside.DEVICE)), (5, 8))
+        self.assertEqual(outside.dropped(DEV.format(device="eth0")), (0, 0))
+
+
+class Server(unittest.TestCase):
+    def start(self, *program):
+        """What is wrong with a peer whose tool is such a program."""
+        with (unittest.mock.patch.object(outside, "tool", lambda: program[0]),
+              self.assertRaises(LabError) as raised, outside.Peer(*program[1:])):
+            pass
+        return str(raised.exception)
+
+    def test_one_that_does_not_start_says_why(self):
+        self.assertIn("at 10.0.255.2 did not start", self.start("/bin/false"))
+        self.assertIn("serve --bind 192.0.2.1", self.start("/bin/echo", "192.0.2.1"))
+
+
+if __name__ == "__main__":
+    unittest.main()
