@@ -11,6 +11,11 @@ use crate::sock::Conn;
 use std::thread;
 use std::time::Instant;
 
+/// Bytes that a stream hands to the kernel in one call: what Linux makes one
+/// piece of for a device, 45 segments of an Ethernet.  A call of more would
+/// leave a short rest, which goes by itself or with the next, as it happens.
+const WRITE: usize = 45 * 1448;
+
 /// How one connection ends.
 struct Outcome {
     name: String,
@@ -173,9 +178,9 @@ fn write_content(
     loop {
         let left = match options.limit {
             Limit::Time(time) if start.elapsed() >= time => 0,
-            Limit::Time(_) => MAX_SLICE,
+            Limit::Time(_) => WRITE,
             Limit::Bytes(bytes) => {
-                usize::try_from(bytes - sum.bytes()).map_or(MAX_SLICE, |l| l.min(MAX_SLICE))
+                usize::try_from(bytes - sum.bytes()).map_or(WRITE, |l| l.min(WRITE))
             }
         };
         if left == 0 {
