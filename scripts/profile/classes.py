@@ -13,6 +13,8 @@ ALL = TALK + BESIDE
 # How long Xen waits for another CPU is a matter of when the emulator's threads get a processor: no work of a packet.
 WAITING = ("waiting1", "waiting0")
 WORK = tuple(kind for kind in ALL if kind not in WAITING)
+# Routines that do nothing but copy: what the cache model is for.
+COPIES = ("usercopy", "grantcopy")
 WORDS = {
     "usercopy": "copies between the guest's kernel and user space",
     "kern": "the rest of the guest's kernel",

@@ -18,10 +18,10 @@ def differences(earlier, later):
 
 
 def total(case):
-    """All instructions, or with the cache model its misses of the first level: `counts.Counts.figure`."""
+    """All instructions, or with the cache model the copies' misses of the first level: `counts.Counts.figure`."""
     misses = case["per unit"].get("misses")
     if misses:
-        return sum(row["l1"] for kind, row in misses.items() if kind in classes.WORK)
+        return sum(row["l1"] for kind, row in misses.items() if kind in classes.COPIES)
     return sum(row["instructions"] for kind, row in case["per unit"]["classes"].items() if kind in classes.WORK)
 
 
@@ -39,7 +39,7 @@ def read(folder):
 def against(name, earlier, later):
     """Prints the differences of two runs, of which the earlier has this name; returns the cases beyond the limit."""
     found = differences(earlier, later)
-    print(f"\nCompared with {name}: all instructions (cache-*: misses of L1), in %")
+    print(f"\nCompared with {name}: all instructions (cache-*: misses of L1 in copies), in %")
     for name, difference in found.items():
         if difference is None:
             print(f"  {name:28}  ANOTHER LOAD: its parameters differ")

@@ -30,12 +30,12 @@ class Counts:
         return sum(self.kinds.get(kind, (0, 0))[0] for kind in kinds)
 
     def figure(self):
-        """What repetitions and runs are compared by: instructions, or misses of L1 where the cache model is on. It makes
-        the machine so slow that ticks, which come by time, are a large part of its instructions.
+        """What repetitions and runs are compared by: instructions, or misses of L1 in copies where the cache model is
+        on. It makes the machine so slow that ticks, which come by time, are a large part of everything else.
         """
         if not self.misses:
             return self.instructions()
-        return sum(self.misses.get(kind, (0,))[0] for kind in classes.WORK)
+        return sum(self.misses.get(kind, (0,))[0] for kind in classes.COPIES)
 
     def accesses(self, kinds=classes.WORK):
         return sum(self.kinds.get(kind, (0, 0))[1] for kind in kinds)

@@ -7,6 +7,7 @@ import time
 import cases
 import counts
 import drops
+import machines
 import outside
 import probes
 import snapshot
@@ -210,8 +211,7 @@ def measure(machine, case, idle, watch, progress):
                     [run.net.figure() for run in result.runs], sum(run.seconds for run in result.runs)):
                 break
     except (LabError, snapshot.Broken, OSError) as error:
-        if machine.machine.qemu.poll() is not None:
-            raise LabError(f"QEMU ended during {case.name}") from error
+        machines.check_alive(machine.machine, error)
         result.problem = str(error).split("\n--- last lines")[0]
         if isinstance(error, Lost):
             result.problem += f" ({drops.since_last(machine)})"

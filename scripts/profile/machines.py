@@ -58,6 +58,17 @@ def card_probe(table):
     return lines
 
 
+class EmulatorEnded(LabError):
+    """QEMU ended by itself."""
+
+
+def check_alive(machine, error):
+    """Says so where QEMU's end is the reason of an error."""
+    code = machine.qemu.poll()
+    if code is not None:
+        raise EmulatorEnded(f"QEMU ended with {code}") from error
+
+
 class NativeQemu(Machine):
     """QEMU with Linux alone: dom0's image and agent, another init."""
 
@@ -363,7 +374,8 @@ def boot(configurations, folder, cache=False):
         machine = Xen(folder, configurations, cache)
     try:
         machine.set_up()
-    except BaseException:
+    except BaseException as error:
+        check_alive(machine.machine, error)
         # Nobody else can: two machines at once would be too slow for their limits.
         machine.machine.kill()
         raise

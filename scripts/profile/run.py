@@ -129,26 +129,53 @@ def run_all(chosen, options, folder):
         boots.setdefault(case.configuration.boot, []).append(case)
     results = []
     for number, group in enumerate(boots.values(), 1):
-        place = folder / f"boot{number}"
-        configurations = list(dict.fromkeys(case.configuration for case in group))
-        progress(f"booting {', '.join(each.name for each in configurations)}")
-        machine = None
         try:
-            with WATCH("booted"):
-                machine = machines.boot(configurations, place, any(case.workload.cache for case in group))
-            progress(f"up after {machine.machine.boot_seconds:.0f} s")
-            run_machine(machine, configurations, group, options, results)
-        except Exception as error:
-            # What this machine did not come to is lost; other machines go on.
-            problem = str(error) if isinstance(error, (LabError, snapshot.Broken, OSError)) else traceback.format_exc()
-            progress(f"this machine failed: {problem}")
-            done = {result.case for result in results}
-            results += [experiment.Result(case, [], problem.splitlines()[0]) for case in group if case not in done]
-        finally:
-            if machine:
-                with WATCH("switched off"):
-                    finish(machine)
+            run_boot(group, options, folder / f"boot{number}", results)
+        except machines.EmulatorEnded as error:
+            # QEMU 10 may do that when the plugin has it translate all code anew: it frees the plugin's callbacks while
+            # another processor's thread, on its way to sleep, looks at them.
+            progress(f"{error}: once more, with what is left")
+            try:
+                run_boot(without(group, results), options, folder / f"boot{number}-again", results)
+            except machines.EmulatorEnded as again:
+                give_up(group, results, f"{again}, and did so before")
     return sorted(results, key=lambda result: chosen.index(result.case))
+
+
+def run_boot(group, options, place, results):
+    """Boots a machine, and adds to `results` those of the cases in `group`, which share it."""
+    configurations = list(dict.fromkeys(case.configuration for case in group))
+    progress(f"booting {', '.join(each.name for each in configurations)}")
+    machine = None
+    try:
+        with WATCH("booted"):
+            machine = machines.boot(configurations, place, any(case.workload.cache for case in group))
+        progress(f"up after {machine.machine.boot_seconds:.0f} s")
+        run_machine(machine, configurations, group, options, results)
+    except Exception as error:
+        if machine:
+            machines.check_alive(machine.machine, error)
+        if isinstance(error, machines.EmulatorEnded):
+            raise
+        # What this machine did not come to is lost; other machines go on.
+        problem = str(error) if isinstance(error, (LabError, snapshot.Broken, OSError)) else traceback.format_exc()
+        progress(f"this machine failed: {problem}")
+        give_up(group, results, problem.splitlines()[0])
+    finally:
+        if machine:
+            with WATCH("switched off"):
+                finish(machine)
+
+
+def without(group, results):
+    """The cases of `group` that have no result."""
+    done = {result.case for result in results}
+    return [case for case in group if case not in done]
+
+
+def give_up(group, results, problem):
+    """Adds to `results` that the cases of `group` that have none have this problem."""
+    results += [experiment.Result(case, [], problem) for case in without(group, results)]
 
 
 def finish(machine):
