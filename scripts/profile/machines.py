@@ -58,15 +58,22 @@ def card_probe(table):
     return lines
 
 
+# Seconds that QEMU may take to end.
+ENDING = 2
+
+
 class EmulatorEnded(LabError):
     """QEMU ended by itself."""
 
 
 def check_alive(machine, error):
-    """Says so where QEMU's end is the reason of an error."""
-    code = machine.qemu.poll()
-    if code is not None:
-        raise EmulatorEnded(f"QEMU ended with {code}") from error
+    """Raises EmulatorEnded where QEMU's end is the reason of an error."""
+    try:
+        # Its sockets close before it has ended.
+        code = machine.qemu.wait(ENDING)
+    except subprocess.TimeoutExpired:
+        return
+    raise EmulatorEnded(f"QEMU ended with {code}") from error
 
 
 class NativeQemu(Machine):

@@ -1,6 +1,7 @@
 """What becomes of the cases of a machine that fails."""
 import contextlib
 import pathlib
+import subprocess
 import types
 import unittest
 import unittest.mock
@@ -43,7 +44,12 @@ class Boots(unittest.TestCase):
 
     @staticmethod
     def qemu(code):
-        return types.SimpleNamespace(poll=lambda: code)
+        def wait(timeout):
+            if code is None:
+                raise subprocess.TimeoutExpired("qemu", timeout)
+            return code
+
+        return types.SimpleNamespace(wait=wait)
 
     def test_an_emulator_that_ends_by_itself_is_booted_once_more_for_what_is_left(self):
         self.assertEqual(self.run_all(machines.EmulatorEnded(), None), ["", "", ""])
