@@ -26,7 +26,8 @@ def counters(machine):
             words, _, number = line.rpartition(": ")
             # Queues of one device are one.
             found[host.name, words] = found.get((host.name, words), 0) + int(number)
-    found["the TCP peer", "packets from the card"], found["the TCP peer", "packets to the card"] = outside.dropped()
+    found["the TCP peer", "packets from the card"], found["the TCP peer", "packets to the card"] = \
+        outside.dropped(outside.DEVICES.read_text())
     return found
 
 

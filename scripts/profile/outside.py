@@ -39,7 +39,7 @@ COMMANDS = (
     f"ip ntable change name arp_cache dev {DEVICE} base_reachable 7200000",
     f"ip address add {ADDRESS}/16 dev {DEVICE}",
 )
-DEVICES = pathlib.Path("/proc/net/dev")
+DEVICES, SNMP = pathlib.Path("/proc/net/dev"), pathlib.Path("/proc/net/snmp")
 
 
 def enter():
@@ -77,12 +77,9 @@ def qemu_options(mac):
 class Peer:
     """`nc2-traffic serve` at ADDRESS, on a port of its own."""
 
-    def __init__(self, address=ADDRESS):
-        self.address = address
-
     def __enter__(self):
         with tempfile.TemporaryFile("w+") as words:
-            self.process = subprocess.Popen([tool(), "serve", "--bind", self.address, "--port", "0", "--json"],
+            self.process = subprocess.Popen([tool(), "serve", "--bind", ADDRESS, "--port", "0", "--json"],
                                             stdout=subprocess.PIPE, stderr=words, text=True,
                                             preexec_fn=die_with_parent)
             first = self.process.stdout.readline()
@@ -92,7 +89,7 @@ class Peer:
                 self.__exit__()
                 self.process.stdout.close()
                 words.seek(0)
-                raise LabError(f"nc2-traffic serve at {self.address} did not start: "
+                raise LabError(f"nc2-traffic serve at {ADDRESS} did not start: "
                                f"{first.strip()} {words.read().strip()}".rstrip()) from error
         # Its later lines are read, so that it never waits for room.
         threading.Thread(target=self.process.stdout.read, daemon=True).start()
@@ -103,16 +100,14 @@ class Peer:
         self.process.wait()
 
 
-def retransmissions(said=None):
-    """How many segments the peer has sent again so far, by what Linux says."""
-    said = pathlib.Path("/proc/net/snmp").read_text() if said is None else said
+def retransmissions(said):
+    """How many segments a Linux has sent again so far, by what its SNMP says."""
     names, values = (line.split() for line in said.splitlines() if line.startswith("Tcp:"))
     return int(values[names.index("RetransSegs")])
 
 
-def dropped(said=None):
-    """How many packets the device has dropped so far: from the card and to it, by what Linux says."""
-    said = DEVICES.read_text() if said is None else said
+def dropped(said):
+    """How many packets the device has dropped so far, from the card and to it, by what DEVICES says."""
     counts = next((line.split(":")[1].split() for line in said.splitlines() if line.split(":")[0].strip() == DEVICE),
                   None)
     return (int(counts[3]), int(counts[11])) if counts else (0, 0)

@@ -80,16 +80,16 @@ class Counts(unittest.TestCase):
 
 
 class Server(unittest.TestCase):
-    def start(self, *program):
+    def start(self, program):
         """What is wrong with a peer whose tool is such a program."""
-        with (unittest.mock.patch.object(outside, "tool", lambda: program[0]),
-              self.assertRaises(LabError) as raised, outside.Peer(*program[1:])):
+        with (unittest.mock.patch.object(outside, "tool", lambda: program),
+              self.assertRaises(LabError) as raised, outside.Peer()):
             pass
         return str(raised.exception)
 
     def test_one_that_does_not_start_says_why(self):
         self.assertIn("at 10.0.255.2 did not start", self.start("/bin/false"))
-        self.assertIn("serve --bind 192.0.2.1", self.start("/bin/echo", "192.0.2.1"))
+        self.assertIn("did not start: serve --bind 10.0.255.2", self.start("/bin/echo"))
 
 
 if __name__ == "__main__":

@@ -17,9 +17,7 @@ class Boots(unittest.TestCase):
     def setUp(self):
         self.chosen = cases.choose("native/in-64 native/in-1472 native/rr")
         self.booted = []
-        silent = contextlib.redirect_stdout(None)
-        silent.__enter__()
-        self.addCleanup(silent.__exit__, None, None, None)
+        self.enterContext(contextlib.redirect_stdout(None))
 
     def run_all(self, *ends):
         """The problems of all cases, by name, where machines end so: one case each, then this error."""
